@@ -1,0 +1,155 @@
+"""One HTTP connection to one service: credentials, patience, and problems turned into exceptions."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import stamina
+from pilot_proto.problem import Problem
+from pydantic import ValidationError
+
+from pilot_client.errors import ApiError, Unreachable
+
+PREFIX = "/api/v1alpha1"
+CHUNK_BYTES = 1 << 20
+IDLE_TIMEOUT_S = 60.0
+"""Between two bytes, never for a whole transfer: a slow line is not a dead one."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A credential: given, or in a file that may be rotated while we run."""
+
+    value: str | None = None
+    file: Path | None = None
+
+    def read(self) -> str:
+        return self.file.read_text().strip() if self.file else self.value or ""
+
+    @classmethod
+    def of_environment(cls) -> "Token":
+        """`PILOT_TOKEN_FILE`, or `PILOT_TOKEN`."""
+        file = os.environ.get("PILOT_TOKEN_FILE")
+        return cls(file=Path(file)) if file else cls(value=os.environ.get("PILOT_TOKEN"))
+
+
+class Transport:
+    """Requests to one service, tried again for `patience_s` while it is unreachable.
+
+    Every request that goes through here is idempotent by design of the protocol, so trying again is always safe.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        *,
+        patience_s: float = 0.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._token = token
+        self._patience_s = patience_s
+        self._http = httpx.Client(base_url=self.base_url, timeout=IDLE_TIMEOUT_S, transport=transport)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """One request.
+
+        Raises:
+            ApiError: the service refused.
+            Unreachable: it did not answer within the patience.
+        """
+        for attempt in self._attempts():
+            with attempt:
+                with _reachable(self.base_url):
+                    response = self._http.request(method, path, headers=self._headers(arguments), **arguments)
+                return checked(response)
+        raise AssertionError("stamina either returns or raises")
+
+    def send_file(self, path: str, file: Path, params: dict[str, Any]) -> httpx.Response:
+        """PUT a file's bytes, streamed."""
+        for attempt in self._attempts():
+            with attempt, file.open("rb") as stream:
+                headers = self._headers({}) | {"Content-Length": str(file.stat().st_size)}
+                with _reachable(self.base_url):
+                    response = self._http.put(path, params=params, headers=headers, content=_chunks(stream))
+                return checked(response)
+        raise AssertionError("stamina either returns or raises")
+
+    def receive(self, path: str, target: Path) -> None:
+        """GET bytes into a file that appears only when it is whole."""
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        for attempt in self._attempts():
+            with (
+                attempt,
+                _reachable(self.base_url),
+                self._http.stream("GET", path, headers=self._headers({})) as stream,
+            ):
+                if stream.is_error:
+                    stream.read()
+                    checked(stream)
+                with part.open("wb") as out:
+                    for chunk in stream.iter_raw(CHUNK_BYTES):
+                        out.write(chunk)
+                part.replace(target)
+                return
+
+    @contextmanager
+    def events(self, path: str, last_event_id: str | None) -> Iterator[Iterator[str]]:
+        """The lines of a server-sent event stream."""
+        headers = self._headers({}) | ({"Last-Event-ID": last_event_id} if last_event_id else {})
+        with _reachable(self.base_url), self._http.stream("GET", path, headers=headers) as stream:
+            if stream.is_error:
+                stream.read()
+                checked(stream)
+            yield stream.iter_lines()
+
+    def _attempts(self) -> Iterator[stamina.Attempt]:
+        return iter(
+            stamina.retry_context(
+                on=Unreachable,
+                attempts=None if self._patience_s else 1,
+                timeout=self._patience_s or None,
+                wait_initial=0.05,
+                wait_max=5.0,
+                wait_jitter=0.2,
+            )
+        )
+
+    def _headers(self, arguments: dict[str, Any]) -> dict[str, str]:
+        extra: dict[str, str] = arguments.pop("headers", None) or {}
+        return {"Authorization": f"Bearer {self._token.read()}", "Accept-Encoding": "identity", **extra}
+
+
+def checked(response: httpx.Response) -> httpx.Response:
+    """The response, unless it carries a problem."""
+    if not response.is_error:
+        return response
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError:
+        text = response.text[:200]
+        problem = Problem(type="", title=response.reason_phrase, status=response.status_code, code="http", detail=text)
+    if response.status_code in (502, 503, 504, 507):
+        raise Unreachable(f"{response.url.host}: {problem.detail}")
+    raise ApiError(problem)
+
+
+@contextmanager
+def _reachable(url: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise Unreachable(f"{url} did not answer: {error or type(error).__name__}") from error
+
+
+def _chunks(stream: Any) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk

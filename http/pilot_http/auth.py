@@ -1,0 +1,156 @@
+"""Who calls, and may they? Deny by default: a route that is missing from its service's table is refused.
+
+Keys are 256 random bits, kept only as sha256 (a fast hash is right for keys nobody chose); one read-only file of
+them serves both services.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from fastapi import Depends, FastAPI, Request
+from fastapi.routing import APIRoute
+from pilot_proto.base import Request as Document
+from pilot_proto.base import Seq
+from pilot_proto.problem import validated
+
+from pilot_http.problems import Forbidden, Unauthenticated
+
+Access = Literal["public", "viewer", "operator", "admin", "client", "aggregator", "anyone"]
+"""Who may use a route: `client` is the client named in the path, `anyone` whoever has a key; the route looks closer."""
+
+RANK = {"viewer": 1, "operator": 2, "admin": 3}
+
+PolicyTable = Mapping[tuple[str, str], frozenset[Access]]
+"""(method, path template) to who may."""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody with a key. `role` is viewer, operator, admin, aggregator or client; a client has a name."""
+
+    role: str
+    client: str | None = None
+
+    def __str__(self) -> str:
+        return f"client:{self.client}" if self.client else self.role
+
+    def at_least(self, role: str) -> bool:
+        """Whether a person's role reaches `role`."""
+        return RANK.get(self.role, 0) >= RANK[role]
+
+
+class KeyEntry(Document):
+    principal: str
+    """`viewer`, `operator`, `admin`, `aggregator` or `client:NAME`."""
+    sha256: str
+
+
+class KeyFile(Document):
+    keys: Seq[KeyEntry]
+
+
+Authenticator = Callable[[str], Principal | None]
+"""A bearer token to its principal."""
+
+
+def read_keys(path: Path) -> Authenticator:
+    """An authenticator over a key file, read once."""
+    document = validated(KeyFile, yaml.safe_load(path.read_text()), "key file")
+    known = {entry.sha256: parse_principal(entry.principal) for entry in document.keys}
+
+    def authenticate(token: str) -> Principal | None:
+        presented = hashlib.sha256(token.encode()).hexdigest()
+        found = None
+        for stored, principal in known.items():
+            if hmac.compare_digest(stored, presented):
+                found = principal
+        return found
+
+    return authenticate
+
+
+def parse_principal(text: str) -> Principal:
+    """`client:vqa-1` or a role."""
+    role, _, client = text.partition(":")
+    return Principal(role, client or None)
+
+
+def new_key() -> tuple[str, str]:
+    """A fresh key and its sha256."""
+    key = "pilot_" + secrets.token_urlsafe(32)
+    return key, hashlib.sha256(key.encode()).hexdigest()
+
+
+def principal_of(request: Request) -> Principal:
+    """The caller, as `install` found it."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+Caller = Annotated[Principal, Depends(principal_of)]
+
+
+def guard(authenticate: Authenticator, policy: PolicyTable) -> Callable[[Request], Awaitable[None]]:
+    """The dependency that every route gets: authenticate, look the route up, decide."""
+
+    async def check(request: Request) -> None:
+        route = request.scope["route"]
+        allowed = policy.get((request.method, route.path), frozenset())
+        if "public" in allowed:
+            request.state.principal = Principal("nobody")
+            return
+        principal = authenticate(_token(request))
+        if principal is None:
+            raise Unauthenticated(
+                "no valid key came with the request",
+                hint="send 'Authorization: Bearer KEY'; `pilot up` prints where the keys are",
+            )
+        request.state.principal = principal
+        if not permitted(principal, allowed, request.path_params.get("client")):
+            who = ", ".join(sorted(allowed)) or "nobody"
+            raise Forbidden(f"{principal} may not {request.method} {route.path}", hint=f"allowed: {who}")
+
+    return check
+
+
+def permitted(principal: Principal, allowed: frozenset[Access], client_in_path: str | None) -> bool:
+    """Whether a principal is among those a route allows."""
+    if "anyone" in allowed:
+        return True
+    if principal.role == "client":
+        return "client" in allowed and principal.client == client_in_path
+    if principal.role == "aggregator":
+        return "aggregator" in allowed
+    return any(principal.at_least(role) for role in allowed if role in RANK)
+
+
+def unlisted(app: FastAPI, policy: PolicyTable) -> set[tuple[str, str]]:
+    """Routes that the table does not know; a test keeps this empty."""
+    routes = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, APIRoute)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    return routes - set(policy)
+
+
+def _token(request: Request) -> str:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    # A browser knows Basic. It sends it unasked, so it must never be enough for a request that changes something.
+    if scheme.lower() == "basic" and request.method in ("GET", "HEAD"):
+        try:
+            return base64.b64decode(value, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return ""

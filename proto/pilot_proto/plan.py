@@ -1,0 +1,115 @@
+"""What a merge will do and did: the plan (which inputs go into which output with what weight) and the ledger (who
+was asked, answered and counted). Both are stored before the merge starts and committed with its outputs."""
+
+from pydantic import Field
+
+from pilot_proto.assignment import AdapterRef
+from pilot_proto.base import SchemaVersion, Stored
+from pilot_proto.canonical import Commit, Digest
+from pilot_proto.names import Kind
+from pilot_proto.run import Rule
+from pilot_proto.training import Program
+
+
+class PlanInput(Stored):
+    client: str
+    task: str
+    repo: str
+    commit: Commit
+    digest: Digest
+    """Of the adapter's file."""
+    num_examples: int
+
+
+class PlanOutput(Stored):
+    repo: str
+    client: str | None = None
+    """For whom, where the output is a client's own."""
+    task: str | None = None
+    coefficients: tuple[float, ...] = ()
+    """One per input, in the inputs' order; empty when the output is carried."""
+    carried: AdapterRef | None = None
+    """An earlier version that stands in, because nobody who answered contributes to this output."""
+
+
+class Distances(Stored):
+    metric: str
+    matrix: tuple[tuple[float, ...], ...]
+    """Inputs x inputs, float64, in the inputs' order."""
+
+
+class KindPlan(Stored):
+    kind: Kind
+    rule: Rule
+    inputs: tuple[PlanInput, ...]
+    """Sorted by client."""
+    outputs: tuple[PlanOutput, ...]
+    """Sorted by repository."""
+    distances: Distances | None = None
+    row_sums_to_one: bool = True
+
+
+class MergePlan(Stored):
+    schema_version: SchemaVersion = "pilot/v1"
+    run: str
+    round: int
+    program: Program
+    kinds: tuple[KindPlan, ...] = ()
+    """Empty for a round without a merge."""
+
+
+class LedgerEntry(Stored):
+    """How one client took part in one round."""
+
+    client: str
+    task: str
+    asked: bool = True
+    answered: bool
+    counted: bool
+    reason: str = ""
+    """Why not counted: `Lost`, `Failed`, `Rejected`, `Late`, `Flagged`, `Refused`."""
+    commit: Commit | None = None
+    num_examples: int | None = None
+    flags: tuple[str, ...] = ()
+    change_norm: dict[Kind, float] = Field(default_factory=dict)
+    """How far its upload is from what it was given, by kind."""
+    shares: dict[Kind, float] = Field(default_factory=dict)
+    """Its share of all coefficients of the round's outputs, by kind."""
+
+
+class Ledger(Stored):
+    schema_version: SchemaVersion = "pilot/v1"
+    run: str
+    round: int
+    program: Program
+    entries: tuple[LedgerEntry, ...]
+    """Sorted by client."""
+
+
+class RoundDocument(Stored):
+    """A round as the API shows it."""
+
+    run: str
+    round: int
+    program: Program
+    state: str
+    """`Assigned`, `Sealed`, `Planned`, `Merged`, `Published`, `Failed`."""
+    ledger: Ledger | None = None
+    plan: MergePlan | None = None
+    outputs: dict[str, Commit] = Field(default_factory=dict)
+    digests: dict[str, Digest] = Field(default_factory=dict)
+    """Output repository to the digest of its adapter's file."""
+    evaluations: dict[str, tuple[dict[str, object], ...]] = Field(default_factory=dict)
+
+
+class VerifyReport(Stored):
+    """What came of recomputing a round's merge from its stored coefficients."""
+
+    run: str
+    round: int
+    verdict: str
+    """`identical`, `different`, `inputs_deleted`, `nothing_merged`."""
+    outputs: dict[str, bool] = Field(default_factory=dict)
+    """Repository to whether the recomputed bytes are the published ones."""
+    max_distance_error: float | None = None
+    message: str = ""
