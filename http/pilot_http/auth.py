@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import yaml
 from fastapi import Depends, FastAPI, Request
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from pilot_proto.base import Request as Document
 from pilot_proto.base import Seq
 from pilot_proto.problem import validated
@@ -135,10 +135,10 @@ def permitted(principal: Principal, allowed: frozenset[Access], client_in_path: 
 def unlisted(app: FastAPI, policy: PolicyTable) -> set[tuple[str, str]]:
     """Routes that the table does not know; a test keeps this empty."""
     routes = {
-        (method, route.path)
-        for route in app.routes
-        if isinstance(route, APIRoute)
-        for method in (route.methods or set()) - {"HEAD"}
+        (method, context.path or "")
+        for context in iter_route_contexts(app.routes)
+        if isinstance(context.original_route, APIRoute)
+        for method in context.methods or set()
     }
     return routes - set(policy)
 

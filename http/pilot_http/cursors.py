@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from datetime import datetime
 
 from pilot_http.problems import Invalid
 
@@ -29,3 +30,14 @@ def decode(cursor: str | None, length: int) -> list[str | int] | None:
     if not isinstance(position, list) or len(position) != length:
         raise Invalid(f"{cursor[:40]!r} is not a cursor", hint="use `next` of an earlier page as it is")
     return position
+
+
+def instant_and_id(position: list[str | int] | None) -> tuple[datetime, str] | None:
+    """A position in a list that is sorted by a moment, then an id."""
+    if position is None:
+        return None
+    moment, identity = position
+    try:
+        return datetime.fromisoformat(str(moment)), str(identity)
+    except ValueError as error:
+        raise Invalid("the cursor is not one of this list", hint="use `next` of an earlier page as it is") from error

@@ -27,6 +27,8 @@ class PilotError(Exception):
         self.detail = detail
         self.hint = hint
         self.errors = tuple(errors)
+        self.headers: dict[str, str] = {}
+        """Response headers that belong to the error."""
 
 
 class NotFound(PilotError):
@@ -92,8 +94,10 @@ def problem_of(error: PilotError) -> Problem:
 
 def _pilot_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PilotError)
-    headers = {"WWW-Authenticate": 'Basic realm="Pilot: any name, your key as password"'}
-    return respond(request, problem_of(error), headers if error.status == 401 else None)
+    headers = dict(error.headers)
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Basic realm="Pilot: any name, your key as password"'
+    return respond(request, problem_of(error), headers)
 
 
 def _invalid_document(request: Request, error: Exception) -> JSONResponse:

@@ -72,7 +72,7 @@ class LedgerEntry(Stored):
     num_examples: int | None = None
     flags: tuple[str, ...] = ()
     change_norm: dict[Kind, float] = Field(default_factory=dict)
-    """How far its upload is from what it was given, by kind."""
+    """How far its upload is from the base adapter, by kind."""
     shares: dict[Kind, float] = Field(default_factory=dict)
     """Its share of all coefficients of the round's outputs, by kind."""
 
@@ -100,6 +100,10 @@ class RoundDocument(Stored):
     digests: dict[str, Digest] = Field(default_factory=dict)
     """Output repository to the digest of its adapter's file."""
     evaluations: dict[str, tuple[dict[str, object], ...]] = Field(default_factory=dict)
+
+
+class RoundPage(Stored):
+    items: tuple[RoundDocument, ...]
 
 
 class VerifyReport(Stored):

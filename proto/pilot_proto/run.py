@@ -26,6 +26,10 @@ def _check_quorum(quorum: int | str) -> int | str:
 Quorum = Annotated[int | str, AfterValidator(_check_quorum)]
 
 
+Metric = Literal["euclidean", "euclidean-delta", "product"]
+"""What a distance between two adapters is (A20)."""
+
+
 class Rule(Request):
     """How the adapters of one kind are merged. Options that a rule does not read are refused."""
 
@@ -33,7 +37,7 @@ class Rule(Request):
     """`none`, `mean`, `per-task-mean`, `nearest`, `same-task`; the aggregator names those it offers."""
     neighbours: int | None = Field(default=None, ge=0)
     """M, the number of nearest clients (nearest)."""
-    metric: Literal["euclidean", "euclidean-delta", "product"] | None = None
+    metric: Metric | None = None
     combine: Literal["convex", "literal", "literal-renorm", "size-distance", "fedavg-topm"] | None = None
     """How eq. 12 is read (nearest, A19)."""
     weight_cap: float | None = Field(default=None, gt=0, le=1)
@@ -211,3 +215,24 @@ class Verdict(Request):
 
     verdict: Literal["count", "drop"]
     reason: str = Field(min_length=1)
+
+
+class DryRun(Stored):
+    """What a run would be: expanded, with what a person should know before starting it."""
+
+    run: Run
+    clients: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class CommitReport(Request):
+    """A trainer's hint that its update is in the registry."""
+
+    commit: str
+
+
+class FailureReport(Request):
+    """A trainer's word on why it gave up."""
+
+    code: str
+    message: str

@@ -1,0 +1,106 @@
+"""`python -m pilot_aggregator`: read the settings, put the parts together, serve."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+import uvicorn
+from filelock import FileLock, Timeout
+from pilot_client.registry import RegistryClient
+from pilot_client.transport import Token, Transport
+from pilot_http.auth import read_keys
+from pilot_proto.names import PREPARER
+
+from pilot_aggregator.app import build_app
+from pilot_aggregator.clock import SystemClock
+from pilot_aggregator.federation import read_federation
+from pilot_aggregator.jobs.local import LocalBackend
+from pilot_aggregator.rounds.act import Actor
+from pilot_aggregator.rounds.attempts import Attempts
+from pilot_aggregator.rounds.background import Background
+from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
+from pilot_aggregator.service import Service
+from pilot_aggregator.settings import Settings
+from pilot_aggregator.store.database import connect, migrate
+from pilot_aggregator.store.store import Store
+
+log = logging.getLogger("pilot_aggregator")
+
+REGISTRY_PATIENCE_S = 5.0
+
+
+def main() -> int:
+    """Serve until told to stop. One aggregator per state folder."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = Settings()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.state_dir / "aggregator.lock")
+    try:
+        lock.acquire(timeout=10)
+    except Timeout:
+        log.error("another aggregator works in %s; stop it, or give another state folder", settings.state_dir)
+        return 75
+    # Inherited by the fork server before it imports torch: more threads than cores make every job many times slower.
+    os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads_per_job))
+    service = put_together(settings)
+    app = build_app(service, read_keys(settings.keys), settings.allowed_hosts)
+    service.loop.start()
+    server = uvicorn.Server(
+        uvicorn.Config(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2)
+    )
+    server.run()
+    service.loop.stop()
+    return 0
+
+
+def put_together(settings: Settings) -> Service:
+    """The parts, connected."""
+    engine = connect(settings.database)
+    migrate(engine)
+    store = Store(engine)
+    clock = SystemClock()
+    federation = read_federation(settings.federation)
+    token = Token(file=settings.key_dir / "aggregator.key")
+    registry = RegistryClient(Transport(settings.registry_url, token, patience_s=REGISTRY_PATIENCE_S))
+    backend = local_backend(settings, {client.name: client.data for client in federation.spec.clients})
+    own_url = settings.public_url or f"http://{settings.host}:{settings.port}"
+    models = {model.name: model.path for model in federation.spec.models}
+    attempts = Attempts(
+        store,
+        backend,
+        clock,
+        {"PILOT_AGGREGATOR_URL": own_url, "PILOT_REGISTRY_URL": settings.registry_url},
+        models,
+    )
+    backend.warm_up()
+    board: Board = {}
+    woken = threading.Event()
+    background = Background(woken.set)
+    spool = settings.state_dir / "spool"
+    spool.mkdir(exist_ok=True)
+    actor = Actor(store, registry, attempts, background, clock, spool)
+    reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now())
+    loop = Loop(store, reconciler, settings.tick_s, woken)
+    return Service(store, federation, registry, attempts, reconciler, loop, board, clock, spool)
+
+
+def local_backend(settings: Settings, data: dict[str, str]) -> LocalBackend:
+    """Processes of this machine: every client's paths and credentials, and a slot for each job at a time."""
+    environments = {
+        name: {
+            "PILOT_TOKEN_FILE": str(settings.key_dir / "clients" / f"{name}.key"),
+            "PILOT_STATE_DIR": str(settings.state_dir / "clients" / name),
+            "PILOT_DATA_DIR": folder,
+        }
+        for name, folder in {**data, PREPARER: ""}.items()
+    }
+    slots = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in settings.gpus] or [{} for _ in range(settings.max_parallel)]
+    return LocalBackend(settings.state_dir / "jobs", entry=settings.job_entry, environments=environments, slots=slots)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())

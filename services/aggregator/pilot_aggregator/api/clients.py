@@ -1,0 +1,49 @@
+"""For trainers: what to do, and how it goes. All but the assignment are hints; the registry is where results count."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from pilot_http.app import PREFIX
+from pilot_proto.assignment import AssignmentView
+from pilot_proto.run import CommitReport, FailureReport, Progress
+
+from pilot_aggregator.service import Aggregator
+
+router = APIRouter(prefix=f"{PREFIX}/runs/{{run}}/rounds/{{n}}/clients/{{client}}", tags=["clients"])
+
+Number = Annotated[int, Path(ge=0)]
+
+
+@router.get("/assignment")
+def get_assignment(run: str, n: Number, client: str, service: Aggregator) -> AssignmentView:
+    record = service.run(run)
+    assignment = service.assignment(record, n, client)
+    return AssignmentView.model_validate_json(
+        b'{"uid":"%s","digest":"%s","assignment":%s}'
+        % (record.uid.encode(), assignment.digest.encode(), assignment.body)
+    )
+
+
+@router.post("/progress", status_code=204)
+def post_progress(run: str, n: Number, client: str, body: Progress, service: Aggregator) -> Response:
+    record = service.run(run)
+    service.board[record.uid, n, client] = (body, service.clock.now())
+    return Response(status_code=204)
+
+
+@router.post("/report", status_code=204)
+def post_report(run: str, n: Number, client: str, body: CommitReport, service: Aggregator) -> Response:
+    service.run(run)
+    service.loop.wake()
+    return Response(status_code=204)
+
+
+@router.post("/failure", status_code=204)
+def post_failure(run: str, n: Number, client: str, body: FailureReport, service: Aggregator) -> Response:
+    record = service.run(run)
+    assignment = service.assignment(record, n, client)
+    failure = f"{body.code}: {body.message}"
+    service.store.change_assignment(record.uid, n, assignment.client, failure=failure)
+    service.store.add_event(record.uid, service.clock.now(), "ClientFailed", n, client, failure)
+    service.loop.wake()
+    return Response(status_code=204)

@@ -1,0 +1,73 @@
+"""Rounds: what happened and why, and a person's say in one."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import PlainTextResponse
+from pilot_http.app import PREFIX
+from pilot_http.problems import Conflict, coded
+from pilot_proto.plan import RoundDocument, RoundPage, VerifyReport
+from pilot_proto.run import RunView, Verdict
+
+from pilot_aggregator.rounds.decide import ACTIVE
+from pilot_aggregator.rounds.verification import verify_round
+from pilot_aggregator.rounds.view import round_document
+from pilot_aggregator.service import Aggregator
+
+router = APIRouter(prefix=PREFIX, tags=["rounds"])
+
+Number = Annotated[int, Path(ge=0)]
+
+
+@router.get("/runs/{run}/rounds")
+def list_rounds(run: str, service: Aggregator) -> RoundPage:
+    record = service.run(run)
+    return RoundPage(items=tuple(round_document(record, round) for round in service.store.rounds(record.uid)))
+
+
+@router.get("/runs/{run}/rounds/{n}")
+def get_round(run: str, n: Number, service: Aggregator) -> RoundDocument:
+    record = service.run(run)
+    return round_document(record, service.round(record, n))
+
+
+@router.post("/runs/{run}/rounds/{n}/verify")
+def verify(run: str, n: Number, service: Aggregator) -> VerifyReport:
+    record = service.run(run)
+    return verify_round(record, service.round(record, n), service.store, service.registry, service.spool)
+
+
+@router.post("/runs/{run}/rounds/{n}/clients/{client}/retry", status_code=202)
+def retry(run: str, n: Number, client: str, service: Aggregator) -> RunView:
+    record = service.run(run)
+    service.allow(record, "retry")
+    assignment = service.assignment(record, n, client)
+    if service.round(record, n).sealed is not None:
+        raise coded(Conflict, "round_closed", f"round {n} is sealed; a retry is possible before that")
+    attempts = [a for a in service.store.attempts(record.uid, n) if a.client == client]
+    if attempts and attempts[-1].state in ACTIVE:
+        raise coded(Conflict, "still_running", f"attempt {attempts[-1].attempt} of {client!r} is still at work")
+    service.store.change_assignment(record.uid, n, assignment.client, budget_from=len(attempts), failure="")
+    service.loop.wake()
+    return service.view(service.run(run))
+
+
+@router.post("/runs/{run}/rounds/{n}/clients/{client}/verdict", status_code=202)
+def give_verdict(run: str, n: Number, client: str, body: Verdict, service: Aggregator) -> RunView:
+    record = service.run(run)
+    service.allow(record, "verdict")
+    service.assignment(record, n, client)
+    if service.round(record, n).plan is not None:
+        raise coded(Conflict, "already_planned", f"the plan of round {n} is stored; a verdict comes too late")
+    service.store.change_assignment(record.uid, n, client, verdict=body.verdict, verdict_reason=body.reason)
+    service.store.add_event(
+        record.uid, service.clock.now(), "VerdictGiven", n, client, f"{body.verdict}: {body.reason}"
+    )
+    service.loop.wake()
+    return service.view(service.run(run))
+
+
+@router.get("/runs/{run}/rounds/{n}/clients/{client}/logs", response_class=PlainTextResponse)
+def get_logs(run: str, n: Number, client: str, service: Aggregator) -> PlainTextResponse:
+    record = service.run(run)
+    return PlainTextResponse(service.attempts.logs(service.last_attempt(record, n, client)))

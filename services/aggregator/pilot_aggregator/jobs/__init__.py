@@ -1,0 +1,1 @@
+"""Where jobs run: a port, and what stands behind it."""

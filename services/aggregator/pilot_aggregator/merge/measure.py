@@ -1,0 +1,153 @@
+"""Distances between adapters in files, and how far each has moved from the base: one pass over the inputs.
+
+Tensors are measured by two threads and added up in sorted order, so the result depends on the files' contents only.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
+
+import numpy as np
+
+from pilot_aggregator.merge.distances import add_pairs, product_squared, squared_norm, symmetric_root
+from pilot_aggregator.merge.dtypes import F64
+from pilot_aggregator.merge.errors import MergeRefused
+from pilot_aggregator.merge.layout import common_layout
+from pilot_aggregator.merge.reader import BLOCK, Buffers, Inputs
+
+METRICS = ("euclidean", "euclidean-delta", "product")
+THREADS = 2
+BASE = "(the base)"
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Inputs x inputs distances in sorted order of the names; symmetric, diagonal zero."""
+
+    metric: str
+    names: tuple[str, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    change_norms: tuple[float, ...] | None = None
+    """How far each input is from the base (euclidean, whatever the metric); only when a base was given."""
+
+
+@dataclass(frozen=True)
+class _Squares:
+    """Of one tensor: squared distances of pairs (upper triangle), and squared changes from the base."""
+
+    pairs_KK: F64
+    changes_K: F64
+
+
+def measure(inputs: Mapping[str, Path], metric: str, *, base: Path | None = None, scaling: float = 1.0) -> Measured:
+    """Measure all pairs of inputs.
+
+    Args:
+        metric: `euclidean`, `euclidean-delta` (needs `base`) or `product` (LoRA factors only), see `distances`.
+        base: what every input started from.
+        scaling: lora_alpha / r, for `product`; a common factor, so it changes no neighbour and no weight.
+
+    Raises:
+        MergeRefused: inputs that do not match, numbers that are not finite, or a metric that does not fit them.
+    """
+    _refuse_metric(metric, base)
+    with ExitStack() as opened:
+        files = opened.enter_context(Inputs(inputs))
+        base_file = opened.enter_context(Inputs({BASE: base})) if base else None
+        common_layout({**files.headers, **(base_file.headers if base_file else {})}, files.names[0])
+        tensors = sorted(files.files[0].spans)
+        squares = _elementwise(files, base_file, tensors) if metric != "product" or base_file else []
+        squared_KK = (
+            _product(files, tensors, scaling) if metric == "product" else _combined(squares, metric, len(files.files))
+        )
+    changes_K = sum((s.changes_K for s in squares), np.zeros(len(inputs)))
+    norms = tuple(float(norm) for norm in np.sqrt(changes_K)) if base else None
+    return Measured(metric, files.names, symmetric_root(squared_KK), norms)
+
+
+def _refuse_metric(metric: str, base: Path | None) -> None:
+    if metric not in METRICS:
+        raise MergeRefused(f"metric {metric!r} is unknown; choose one of {', '.join(METRICS)}")
+    if metric == "euclidean-delta" and base is None:
+        raise MergeRefused(
+            "metric 'euclidean-delta' measures changes from a base adapter: give the base, or another metric"
+        )
+
+
+def _elementwise(files: Inputs, base: Inputs | None, tensors: Sequence[str]) -> list[_Squares]:
+    buffers: SimpleQueue[tuple[Buffers, Buffers]] = SimpleQueue()
+    for _ in range(THREADS):
+        buffers.put((Buffers.of(len(files.files), BLOCK), Buffers.of(1, BLOCK)))
+
+    def squares_of(tensor: str) -> _Squares:
+        own = buffers.get()
+        try:
+            return _squares(files, base, tensor, *own)
+        finally:
+            buffers.put(own)
+
+    return _in_threads(squares_of, tensors)
+
+
+def _squares(files: Inputs, base: Inputs | None, tensor: str, buffers: Buffers, base_buffers: Buffers) -> _Squares:
+    K = len(files.files)
+    found = _Squares(np.zeros((K, K)), np.zeros(K))
+    scratch = np.empty(BLOCK)
+    base_blocks = base.blocks(tensor, base_buffers) if base else None
+    for x_Kn in files.blocks(tensor, buffers):
+        scratch_n = scratch[: x_Kn.shape[1]]
+        add_pairs(x_Kn, scratch_n, found.pairs_KK)
+        if base_blocks is None:
+            continue
+        (base_n,) = next(base_blocks)
+        for k, x_n in enumerate(x_Kn):
+            found.changes_K[k] += squared_norm(np.subtract(x_n, base_n, out=scratch_n))
+    return found
+
+
+def _combined(squares: Sequence[_Squares], metric: str, K: int) -> F64:
+    total_KK = np.zeros((K, K))
+    for tensor in squares:
+        s_t = 1.0 if metric == "euclidean" else float(np.add.reduce(tensor.changes_K)) / K
+        if s_t > 0.0:
+            total_KK += tensor.pairs_KK / s_t
+    return total_KK
+
+
+def _product(files: Inputs, tensors: Sequence[str], scaling: float) -> F64:
+    K = len(files.files)
+
+    def module_squares(factors: tuple[str, str]) -> F64:
+        squared_KK = np.zeros((K, K))
+        for i in range(K - 1):
+            A_i_rn, B_i_mr = (files.whole(i, factor) for factor in factors)
+            for j in range(i + 1, K):
+                squared_KK[i, j] = product_squared(A_i_rn, B_i_mr, *(files.whole(j, factor) for factor in factors))
+        return squared_KK
+
+    total_KK: F64 = sum(_in_threads(module_squares, _factors(tensors)), np.zeros((K, K)))
+    return scaling**2 * total_KK
+
+
+def _factors(tensors: Sequence[str]) -> list[tuple[str, str]]:
+    """The (A, B) pairs of a LoRA adapter, by peft's names."""
+    pairs = [(name, name.replace(".lora_A.", ".lora_B.")) for name in tensors if ".lora_A." in name]
+    paired = {name for pair in pairs for name in pair}
+    if unpaired := sorted(paired.symmetric_difference(tensors)):
+        raise MergeRefused(
+            f"metric 'product' compares LoRA products, but tensor {unpaired[0]!r} is no half of a lora_A, lora_B pair; "
+            "use metric 'euclidean'"
+        )
+    return pairs
+
+
+def _in_threads(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    with ThreadPoolExecutor(THREADS, "merge-measure") as pool:
+        return list(pool.map(work, items))

@@ -1,0 +1,33 @@
+"""Figures about runs, read from the store when somebody scrapes."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import get_args
+
+from pilot_proto.run import Phase
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from pilot_aggregator.store.store import Store
+
+
+class Fleet(Collector):
+    """Runs by phase, and clients at work by state. Client names are no labels: there may be many."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Called at every scrape."""
+        phases = self._store.count_by_phase()
+        family = GaugeMetricFamily("pilot_runs", "Runs by phase", labels=["phase"])
+        for phase in get_args(Phase):
+            family.add_metric([phase], phases.get(phase, 0))
+        yield family
+        states = Counter(self._store.active_attempt_states())
+        attempts = GaugeMetricFamily(
+            "pilot_attempts_active", "Attempts that have not ended, by state", labels=["state"]
+        )
+        for state in ("Intended", "Queued", "Running"):
+            attempts.add_metric([state], states.get(state, 0))
+        yield attempts

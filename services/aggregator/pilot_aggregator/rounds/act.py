@@ -1,0 +1,279 @@
+"""Carrying out a decision. Every action may be cut off anywhere and done again."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pilot_client.errors import ApiError
+from pilot_client.registry import RegistryClient
+from pilot_proto.assignment import Assignment, FileRef, ModelRef, PrivateStateRef
+from pilot_proto.boundaries import Boundary, reached
+from pilot_proto.canonical import canonical_bytes, digest_of
+from pilot_proto.names import Kind
+from pilot_proto.plan import Ledger, MergePlan
+from pilot_proto.update import UPDATE_FILE, Update
+
+from pilot_aggregator.clock import Clock
+from pilot_aggregator.files import write_atomically
+from pilot_aggregator.merge.errors import MergeRefused
+from pilot_aggregator.rounds import decide as d
+from pilot_aggregator.rounds import slots
+from pilot_aggregator.rounds.assign import KINDS, grant_for, plan_round
+from pilot_aggregator.rounds.attempts import Attempts
+from pilot_aggregator.rounds.background import Background
+from pilot_aggregator.rounds.gate import Measurement
+from pilot_aggregator.rounds.observe import round_flags
+from pilot_aggregator.rounds.outputs import publication
+from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan, rule_of
+from pilot_aggregator.rounds.spool import Spool
+from pilot_aggregator.store.records import AssignmentRecord, RoundRecord, RunRecord
+from pilot_aggregator.store.store import Store
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Unrecoverable(Exception):
+    """The run cannot go on; `reason` is a word for programs."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass
+class Actor:
+    """The hands of the reconciler. Each method answers whether it did something, so that looking again is worth it."""
+
+    store: Store
+    registry: RegistryClient
+    attempts: Attempts
+    background: Background
+    clock: Clock
+    folder: Path
+    granted: set[tuple[str, int]] = field(default_factory=set)
+    """Rounds whose grants this process knows to be in the registry; after a restart they are PUT again."""
+
+    def carry_out(self, run: RunRecord, round: RoundRecord | None, decision: d.Decision) -> bool:
+        """Do one decision."""
+        match decision:
+            case d.Wait():
+                return False
+            case d.OpenRound(number):
+                return self._open(run, number)
+            case d.Finish() | d.Fail() | d.Cancel():
+                return self._end(run, decision)
+        assert round is not None, "every other decision is about a round"
+        match decision:
+            case d.Launch(clients):
+                return self._launch(run, round, clients)
+            case d.Stop(clients, reason):
+                return self._stop(run, round, clients, reason)
+            case d.NoteQuorum():
+                return self._step(round, "QuorumReached", "", quorum_at=self.clock.now())
+            case d.Seal():
+                return self._seal(run, round)
+            case d.Measure():
+                return self._measure(run, round)
+            case d.Plan():
+                return self._plan(run, round)
+            case d.Merge():
+                return self._merge(run, round)
+            case d.Publish():
+                return self._publish(run, round)
+
+    def ensure_grants(self, run: RunRecord, round: RoundRecord) -> None:
+        """Every client of an open round has its grant. The same again does nothing in the registry."""
+        key = (run.uid, round.number)
+        if key in self.granted:
+            return
+        for record in self.store.assignments(run.uid, round.number):
+            assignment = Assignment.model_validate_json(record.body)
+            self.registry.put_grant(grant_for(run.plan, run.history, assignment))
+        self.granted.add(key)
+
+    def _open(self, run: RunRecord, number: int) -> bool:
+        assignments = plan_round(run.plan, run.history, number)
+        self.store.open_round(run.uid, number, run.plan.program(number), assignments, self.clock.now())
+        return True
+
+    def _launch(self, run: RunRecord, round: RoundRecord, clients: tuple[str, ...]) -> bool:
+        known = self.store.attempts(run.uid, round.number)
+        for client in clients:
+            attempt = 1 + sum(a.client == client for a in known)
+            self.attempts.launch(run, round.number, client, attempt)
+        return True
+
+    def _stop(self, run: RunRecord, round: RoundRecord, clients: tuple[str, ...], reason: str) -> bool:
+        known = self.store.attempts(run.uid, round.number)
+        self.attempts.stop([a for a in known if a.client in clients], "Lost", reason)
+        return True
+
+    def _seal(self, run: RunRecord, round: RoundRecord) -> bool:
+        sealed = self.registry.seal(run.uid, round.number)
+        reached(Boundary.SEALED)
+        self._step(round, "RoundSealed", f"{len(sealed.updates)} updates", sealed=sealed)
+        self.attempts.stop(self.store.attempts(run.uid, round.number), "Stopped", "the round was sealed")
+        return True
+
+    def _measure(self, run: RunRecord, round: RoundRecord) -> bool:
+        sealed = _there(round.sealed)
+        spool = self.spool(run, round)
+        merges = round.program not in ("prepare", "evaluate")
+        lora = run.spec.training.lora
+
+        def work() -> tuple[dict[str, Measurement], dict[str, Update]]:
+            def one(kind: Kind) -> Measurement:
+                base = run.slots[slots.base_slot(kind)]
+                return spool.measure(sealed, kind, rule_of(run.plan, kind), base, lora.lora_alpha / lora.r)
+
+            return {kind: one(kind) for kind in KINDS if merges}, spool.read_updates(sealed)
+
+        done = self._long(run, round, "measure", work)
+        if done is None:
+            return False
+        measured, updates = done
+        return self._step(round, "RoundMeasured", "", measured=measured, updates=updates)
+
+    def _plan(self, run: RunRecord, round: RoundRecord) -> bool:
+        measured: Any = round.measured or {}
+        answered = self._answers(run, round)
+        plan = merge_plan(run.plan, round.number, answered, measured, run.slots)
+        made = ledger(run.plan, round.number, answered, plan, measured)
+        counted = sum(answer.counted for answer in answered)
+        self._step(round, "RoundPlanned", f"{counted} of {len(answered)} clients count", plan=plan, ledger=made)
+        reached(Boundary.PLAN_STORED)
+        return True
+
+    def _merge(self, run: RunRecord, round: RoundRecord) -> bool:
+        plan, sealed = _there(round.plan), _there(round.sealed)
+        spool = self.spool(run, round)
+
+        def work() -> dict[str, FileRef]:
+            merged: dict[str, FileRef] = {}
+            for kind_plan in plan.kinds:
+                merged |= spool.merge(sealed, kind_plan)
+            return merged
+
+        merged = self._long(run, round, "merge", work)
+        if merged is None:
+            return False
+        reached(Boundary.MERGED)
+        return self._step(round, "RoundMerged", f"{len(merged)} outputs", merged=merged)
+
+    def _publish(self, run: RunRecord, round: RoundRecord) -> bool:
+        model = self._model(run, round)
+        plan, made, sealed = _there(round.plan), _there(round.ledger), _there(round.sealed)
+        published = publication(plan, made, _there(round.merged), model, sealed, run.slots)
+
+        def work() -> bool:
+            self._upload(run, round, plan, made)
+            self.registry.publish(run.uid, round.number, published.request)
+            return True
+
+        try:
+            done = self._long(run, round, "publish", work)
+        except ApiError as error:
+            if error.code == "already_published":
+                raise Unrecoverable("PublishedDiffers", f"round {round.number}: {error}") from error
+            raise
+        if done is None:
+            return False
+        reached(Boundary.PUBLISHED)
+        accepted = self._accepted(run, round)
+        self.store.adopt_publication(
+            run.uid, round.number, published.request.publication, published.slots, accepted, model, self.clock.now()
+        )
+        if run.spec.retention.raw_updates == "after-publish":
+            self.registry.retire(run.uid, round.number)
+        self.spool(run, round).remove()
+        return True
+
+    def _end(self, run: RunRecord, decision: d.Finish | d.Fail | d.Cancel) -> bool:
+        self.registry.revoke_grants(run.uid)
+        if run.round >= 0:
+            self.attempts.stop(self.store.attempts(run.uid, run.round), "Stopped", "the run has ended")
+        if run.spec.retention.raw_updates != "forever":
+            for number in range(run.published + 1):
+                self.registry.retire(run.uid, number)
+        return False
+
+    def _upload(self, run: RunRecord, round: RoundRecord, plan: MergePlan, made: Ledger) -> None:
+        spool = self.spool(run, round)
+        merged = _there(round.merged)
+        for kind_plan in plan.kinds:
+            # The spool may have been lost since; merging again gives the same bytes, and is a no-op if it was not.
+            for repo in spool.merge(_there(round.sealed), kind_plan):
+                file = spool.merged_file(kind_plan.kind, repo)
+                self.registry.put_file(file, merged[repo].digest, uid=run.uid, round=round.number, kind=kind_plan.kind)
+        for name, document in (("plan", plan), ("ledger", made)):
+            raw = canonical_bytes(document)
+            file = spool.folder / f"{name}.json"
+            write_atomically(file, raw)
+            self.registry.put_file(file, digest_of(raw), uid=run.uid, round=round.number, kind="update")
+
+    def _answers(self, run: RunRecord, round: RoundRecord) -> list[Answer]:
+        records = self.store.assignments(run.uid, round.number)
+        tasks = {record.client: record.task for record in records}
+        flagged = round_flags(run, round)
+        refused = _refused(run, records, flagged)
+        reasons = {record.client: _reason(record) for record in records if record.failure}
+        return answers(tasks, _there(round.sealed), reasons, flagged, refused)
+
+    def _accepted(self, run: RunRecord, round: RoundRecord) -> dict[str, tuple[PrivateStateRef, ...]]:
+        """Every client's accepted updates, this round's included; evaluation changes nobody's state."""
+        accepted = dict(run.accepted)
+        if round.program in ("prepare", "evaluate"):
+            return accepted
+        programs = {
+            record.client: Assignment.model_validate_json(record.body).program
+            for record in self.store.assignments(run.uid, round.number)
+        }
+        for update in _there(round.sealed).updates:
+            state = PrivateStateRef(
+                update=update.files[UPDATE_FILE].digest, round=round.number, program=programs[update.client]
+            )
+            accepted[update.client] = (*accepted.get(update.client, ()), state)
+        return accepted
+
+    def _model(self, run: RunRecord, round: RoundRecord) -> ModelRef:
+        """The base model with its digest, which round 0 found out."""
+        if run.model.digest:
+            return run.model
+        (prepared,) = _there(round.updates).values()
+        return ModelRef(name=run.model.name, digest=prepared.model.digest)
+
+    def spool(self, run: RunRecord, round: RoundRecord) -> Spool:
+        """The round's files on this machine."""
+        return Spool(self.folder / run.uid / str(round.number), self.registry)
+
+    def _step(self, round: RoundRecord, event: str, message: str, **documents: Any) -> bool:
+        self.store.store_step(round.uid, round.number, self.clock.now(), event, message, **documents)
+        return True
+
+    def _long(self, run: RunRecord, round: RoundRecord, step: str, work: Callable[[], Any]) -> Any:
+        try:
+            return self.background.ensure((run.uid, round.number, step), work)
+        except MergeRefused as error:
+            raise Unrecoverable("MergeRefused", f"round {round.number}: {error}") from error
+
+
+def _there(document: T | None) -> T:
+    assert document is not None, "decide asks for a step only after the steps before it"
+    return document
+
+
+def _reason(record: AssignmentRecord) -> str:
+    return record.failure.partition(":")[0]
+
+
+def _refused(run: RunRecord, records: list[AssignmentRecord], flagged: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    """Why an answer does not count."""
+    policy = run.spec.admission.on_flag
+    if policy == "drop":
+        return dict.fromkeys(flagged, "Flagged")
+    refused = {record.client for record in records if record.verdict == "drop"}
+    return {client: "Refused" for client in flagged if policy == "hold" and client in refused}

@@ -1,0 +1,35 @@
+"""Work that takes long, outside the reconcile loop. Asked for by key as often as one likes; done once."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Key = tuple[str, int, str]
+"""(run uid, round, step)"""
+
+
+class Background:
+    """A few threads and what they were asked."""
+
+    def __init__(self, on_done: Callable[[], None], threads: int = 4) -> None:
+        self._pool = ThreadPoolExecutor(threads, "background")
+        self._futures: dict[Key, Future[Any]] = {}
+        self._on_done = on_done
+
+    def ensure(self, key: Key, work: Callable[[], T]) -> T | None:
+        """The result, once it is there; until then None. Work that failed raises here, and may be asked for again."""
+        future = self._futures.get(key)
+        if future is None:
+            future = self._futures[key] = self._pool.submit(work)
+            future.add_done_callback(lambda _: self._on_done())
+        if not future.done():
+            return None
+        del self._futures[key]
+        result: T = future.result()
+        return result
+
+    def close(self) -> None:
+        """Stop taking work; what runs is idempotent and is done again after a restart."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,57 @@
+"""Updates that stand out from their peers. Pure.
+
+Two marks, on the sealed set: the norm of an update's change from the base against the median of the round, and its
+mean distance to the clients of its own task against the median of those means. A flag is a reason to look, never a
+proof: a client with unusual data looks the same. With fewer than three peers there is no crowd to stand out from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+MIN_PEERS = 3
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Distances between the updates of one kind, and how far each is from the base; clients sorted."""
+
+    metric: str
+    clients: tuple[str, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    change_norms: tuple[float, ...]
+
+    def of(self, clients: Sequence[str]) -> "Measurement":
+        """The measurement of some of the clients."""
+        index = [self.clients.index(client) for client in sorted(clients)]
+        return Measurement(
+            self.metric,
+            tuple(self.clients[i] for i in index),
+            tuple(tuple(self.matrix[i][j] for j in index) for i in index),
+            tuple(self.change_norms[i] for i in index),
+        )
+
+
+def flags(measured: Measurement, tasks: Mapping[str, str], max_ratio: float) -> dict[str, tuple[str, ...]]:
+    """Client to the marks that it bears; clients without one are left out."""
+    norms = dict(zip(measured.clients, measured.change_norms, strict=True))
+    apart = {client: d for client in measured.clients if (d := _to_peers(measured, tasks, client)) is not None}
+    found: dict[str, list[str]] = {}
+    for mark, values in (("norm_outlier", norms), ("suspicious", apart)):
+        for client in _outliers(values, max_ratio):
+            found.setdefault(client, []).append(mark)
+    return {client: tuple(marks) for client, marks in sorted(found.items())}
+
+
+def _outliers(values: Mapping[str, float], max_ratio: float) -> list[str]:
+    if len(values) < MIN_PEERS:
+        return []
+    limit = max_ratio * median(values.values())
+    return [client for client, value in values.items() if value > limit]
+
+
+def _to_peers(measured: Measurement, tasks: Mapping[str, str], client: str) -> float | None:
+    """The mean distance to the other clients of the same task, if it has any."""
+    k = measured.clients.index(client)
+    peers = [i for i, other in enumerate(measured.clients) if i != k and tasks[other] == tasks[client]]
+    return fmean(measured.matrix[k][i] for i in peers) if peers else None

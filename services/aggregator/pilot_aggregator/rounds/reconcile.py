@@ -1,0 +1,220 @@
+"""The loop: observe, decide, act, one status write. The only place where a run's progress is driven from."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pilot_client.errors import Unreachable
+from pilot_client.registry import RegistryClient
+from pilot_proto.grant import RoundView
+from pilot_proto.run import Condition, Phase, Progress
+from sqlalchemy.exc import OperationalError
+
+from pilot_aggregator.clock import Clock
+from pilot_aggregator.rounds import decide as d
+from pilot_aggregator.rounds.act import Actor, Unrecoverable
+from pilot_aggregator.rounds.attempts import Attempts
+from pilot_aggregator.rounds.observe import clients_seen, run_seen
+from pilot_aggregator.rounds.phases import NEXT, working_phase
+from pilot_aggregator.store.records import RoundRecord, RunRecord
+from pilot_aggregator.store.store import StaleStatus, Store
+
+log = logging.getLogger(__name__)
+
+Board = dict[tuple[str, int, str], tuple[Progress, datetime]]
+"""The last progress of each client of each round. In memory only: losing it harms nothing."""
+
+STEPS_PER_TICK = 20
+"""A run may take several steps at once before others get their turn."""
+
+
+@dataclass
+class Reconciler:
+    """Moves one run at a time a step forward."""
+
+    store: Store
+    registry: RegistryClient
+    attempts: Attempts
+    actor: Actor
+    clock: Clock
+    board: Board
+    up_since: datetime
+    views: dict[str, RoundView] = field(default_factory=dict)
+    """What the registry last said of each run's round at work, for those who ask in between."""
+
+    def tick(self, name: str) -> None:
+        """Take as many steps for a run as can be taken now."""
+        for _ in range(STEPS_PER_TICK):
+            if not self._step(name):
+                return
+
+    def _step(self, name: str) -> bool:
+        run = self.store.run(name)
+        if run is None:
+            return False
+        try:
+            round, decision = self._look(run)
+            again = self.actor.carry_out(run, round, decision)
+        except Unrecoverable as error:
+            decision, again = d.Fail(error.reason, str(error)), False
+            self.actor.carry_out(run, None, decision)
+        self._write_status(name, decision)
+        return again
+
+    def _look(self, run: RunRecord) -> tuple[RoundRecord | None, d.Decision]:
+        round = self.store.round(run.uid, run.published + 1) if run.published < run.plan.last_round else None
+        clients: list[d.ClientSeen] = []
+        if round is not None:
+            view = self._follow(run, round)
+            clients = clients_seen(
+                run,
+                round,
+                self.store.assignments(run.uid, round.number),
+                self.store.attempts(run.uid, round.number),
+                view,
+                heard(self.board, run.uid, round.number),
+            )
+        return round, d.decide(run_seen(run, round, clients, self.up_since), self.clock.now())
+
+    def _follow(self, run: RunRecord, round: RoundRecord) -> RoundView:
+        """Bring the attempts up to date, then ask the registry: a job that ended well has committed by then."""
+        if round.sealed is not None:
+            return RoundView()
+        self.actor.ensure_grants(run, round)
+        self.attempts.follow(self.store.attempts(run.uid, round.number))
+        view = self.views[run.uid] = self.registry.round(run.uid, round.number)
+        self._note_rejections(run, round, view)
+        return view
+
+    def _note_rejections(self, run: RunRecord, round: RoundRecord, view: RoundView) -> None:
+        """The registry's word on why an upload was refused outweighs what the trainer made of it."""
+        latest = {rejection.client: rejection for rejection in view.rejections}
+        for record in self.store.assignments(run.uid, round.number):
+            rejection = latest.get(record.client)
+            failure = f"{rejection.code}: {rejection.message}" if rejection else ""
+            if failure and record.failure != failure:
+                self.store.change_assignment(run.uid, round.number, record.client, failure=failure)
+                self.store.add_event(run.uid, self.clock.now(), "UploadRejected", round.number, record.client, failure)
+
+    def _write_status(self, name: str, decision: d.Decision) -> None:
+        run = self.store.run(name)
+        if run is None or run.phase in ("Succeeded", "Failed", "Cancelled"):
+            return
+        round = self.store.round(run.uid, run.published + 1)
+        number = round.number if round else max(run.published, 0)
+        phase = _phase(run, round, decision)
+        assert phase == run.phase or phase in NEXT[run.phase], f"{run.phase} -> {phase} is not in the diagram"
+        conditions = self._conditions(run, decision)
+        if (phase, conditions, number) == (run.phase, run.conditions, run.round):
+            return
+        ended = self.clock.now() if phase in ("Succeeded", "Failed", "Cancelled") else None
+        self.store.write_status(run, phase=phase, conditions=conditions, round=number, ended_at=ended)
+        if phase != run.phase:
+            message = decision.message if isinstance(decision, d.Fail) else ""
+            self.store.add_event(run.uid, self.clock.now(), f"Run{phase}", number, "", message)
+
+    def _conditions(self, run: RunRecord, decision: d.Decision) -> tuple[Condition, ...]:
+        found = []
+        if isinstance(decision, d.Fail):
+            message = f"{decision.message}. {_way_out(run)}"
+            found.append(Condition(type="Failed", reason=decision.reason, message=message))
+        if isinstance(decision, d.Wait) and decision.condition:
+            message = ", ".join(decision.clients)
+            found.append(Condition(type=decision.condition, reason=decision.condition, message=message))
+        if run.paused and not any(c.type == "Paused" for c in found):
+            found.append(Condition(type="Paused", reason="Pausing", message="after the round at work is published"))
+        if lost := self._lost(run):
+            found.append(Condition(type="Partial", reason="ClientLost", message=lost))
+        return tuple(found)
+
+    def _lost(self, run: RunRecord) -> str:
+        """Who is missing from which published round, as a sentence."""
+        parts = []
+        for round in self.store.rounds(run.uid):
+            if round.ledger and (absent := [e for e in round.ledger.entries if not e.counted]):
+                who = ", ".join(f"{e.client} ({e.reason})" for e in absent)
+                parts.append(f"round {round.number}: {who}")
+        return "; ".join(parts)
+
+
+def heard(
+    board: Mapping[tuple[str, int, str], tuple[Progress, datetime]], uid: str, number: int
+) -> dict[str, tuple[Progress, datetime]]:
+    """The progress of one round's clients."""
+    return {client: told for (run, n, client), told in list(board.items()) if (run, n) == (uid, number)}
+
+
+def _phase(run: RunRecord, round: RoundRecord | None, decision: d.Decision) -> Phase:
+    match decision:
+        case d.Finish():
+            return "Succeeded"
+        case d.Fail():
+            return "Failed"
+        case d.Cancel():
+            return "Cancelled"
+    if round is None:
+        return run.phase
+    return working_phase(round.program, sealed=round.sealed is not None)
+
+
+def _way_out(run: RunRecord) -> str:
+    if run.published < 1:
+        return "No round was published; correct the cause and start again."
+    return (
+        f"Rounds up to {run.published} stay usable: put 'start_from: {{run: {run.name}, round: {run.published}}}' "
+        "into the spec of a new run and start it with 'pilot run -f FILE'."
+    )
+
+
+class Loop:
+    """A thread that ticks every active run, when woken or every `tick_s`."""
+
+    def __init__(self, store: Store, reconciler: Reconciler, tick_s: float, woken: threading.Event) -> None:
+        self._store = store
+        self._reconciler = reconciler
+        self._tick_s = tick_s
+        self._woken = woken
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
+        self.last_tick: datetime | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something happened that may let a run go on."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Finish the tick at work, and end."""
+        self._stopping = True
+        self._woken.set()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._woken.clear()
+            self._tick_all()
+            self._woken.wait(self._tick_s)
+
+    def _tick_all(self) -> None:
+        try:
+            names = self._store.active_runs()
+        except OperationalError as error:
+            log.warning("the database does not answer: %s", error)
+            return
+        for name in names:
+            if self._stopping:
+                return
+            try:
+                self._reconciler.tick(name)
+            except (Unreachable, OperationalError, OSError) as error:
+                log.warning("run %s waits: %s", name, error)
+            except StaleStatus:
+                log.info("run %s was changed by somebody else; looking again", name)
+                self._woken.set()
+            except Exception:
+                log.exception("run %s: an unexpected error; trying again", name)
+        self.last_tick = self._reconciler.clock.now()

@@ -1,0 +1,146 @@
+"""Adapters on the aggregator's own disk: inputs fetched from the registry, and merges of them in a separate process."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pilot_client.errors import Unreachable
+from pilot_client.registry import RegistryClient
+from pilot_proto.assignment import AdapterRef, FileRef
+from pilot_proto.canonical import canonical_bytes
+from pilot_proto.grant import SealedRound
+from pilot_proto.names import ADAPTER_FILE, Kind, update_path
+from pilot_proto.plan import KindPlan
+from pilot_proto.run import Metric, Rule
+from pilot_proto.update import UPDATE_FILE, Update
+
+from pilot_aggregator.files import write_atomically
+from pilot_aggregator.merge.errors import MergeRefused
+from pilot_aggregator.merge.plan import mixture_of
+from pilot_aggregator.merge.request import (
+    DISTANCES_FILE,
+    RESULT_FILE,
+    DistanceRequest,
+    DistanceResult,
+    InputFile,
+    MergeRequest,
+    MergeResult,
+    OutputRow,
+)
+from pilot_aggregator.merge.worker import REFUSED
+from pilot_aggregator.rounds.gate import Measurement
+
+DEFAULT_METRIC: Metric = "euclidean"
+"""Of a rule that names none; and for the gate, where the rule looks at no distances."""
+
+
+class Spool:
+    """One round's files: `inputs/` by digest, and a folder for each request to the merge process."""
+
+    def __init__(self, folder: Path, registry: RegistryClient) -> None:
+        self.folder = folder
+        self._registry = registry
+        (folder / "inputs").mkdir(parents=True, exist_ok=True)
+
+    def fetch(self, adapter: AdapterRef, path: str) -> Path:
+        """A file of a version, verified; fetched only if it is not here yet.
+
+        Raises:
+            Unreachable: the registry is away, or sent other bytes than it promised.
+        """
+        wanted = adapter.files[path].digest
+        target = self.folder / "inputs" / wanted.removeprefix("sha256:")
+        if not target.exists():
+            arriving = target.with_suffix(".arriving")
+            self._registry.download(adapter, path, arriving)
+            with arriving.open("rb") as file:
+                found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+            if found != wanted:
+                arriving.unlink()
+                raise Unreachable(f"{adapter.repo}/{path} arrived as {found}, not {wanted}")
+            arriving.rename(target)
+        return target
+
+    def fetch_updates(self, sealed: SealedRound, kind: Kind) -> dict[str, InputFile]:
+        """Every sealed update's adapter of a kind, by client."""
+        path = update_path(kind, ADAPTER_FILE[kind])
+        found = {}
+        for update in sealed.updates:
+            adapter = AdapterRef(repo=update.repo, commit=update.commit, files=update.files)
+            found[update.client] = InputFile(path=str(self.fetch(adapter, path)), digest=update.files[path].digest)
+        return found
+
+    def read_updates(self, sealed: SealedRound) -> dict[str, Update]:
+        """What every client said of its update."""
+        found = {}
+        for update in sealed.updates:
+            adapter = AdapterRef(repo=update.repo, commit=update.commit, files=update.files)
+            found[update.client] = Update.model_validate_json(self.fetch(adapter, UPDATE_FILE).read_bytes())
+        return found
+
+    def measure(self, sealed: SealedRound, kind: Kind, rule: Rule, base: AdapterRef, scaling: float) -> Measurement:
+        """Distances between a round's updates of one kind, and how far each is from the base."""
+        file = ADAPTER_FILE[kind]
+        folder = self.folder / f"measure-{kind}"
+        request = DistanceRequest(
+            inputs=self.fetch_updates(sealed, kind),
+            metric=rule.metric or DEFAULT_METRIC,
+            base=InputFile(path=str(self.fetch(base, file)), digest=base.files[file].digest),
+            scaling=scaling,
+            directory=str(folder),
+        )
+        _run(folder, request)
+        found = DistanceResult.model_validate_json((folder / DISTANCES_FILE).read_bytes())
+        norms = found.change_norms or {}
+        return Measurement(found.metric, found.names, found.matrix, tuple(norms[name] for name in found.names))
+
+    def merge(self, sealed: SealedRound, plan: KindPlan) -> dict[str, FileRef]:
+        """Carry out the plan of one kind: repository to its file, which stands in `merged_file`."""
+        mixture = mixture_of(plan)
+        if not mixture.outputs:
+            return {}
+        everyone = self.fetch_updates(sealed, plan.kind)
+        folder = self.folder / f"merge-{plan.kind}"
+        request = MergeRequest(
+            inputs={name: everyone[name] for name in mixture.inputs},
+            outputs={
+                repo: OutputRow(file=_file_name(repo), coefficients=row)
+                for repo, row in zip(mixture.outputs, mixture.coefficients, strict=True)
+            },
+            directory=str(folder),
+        )
+        _run(folder, request)
+        result = MergeResult.model_validate_json((folder / RESULT_FILE).read_bytes())
+        return {repo: FileRef(digest=out.digest, size=out.size) for repo, out in result.outputs.items()}
+
+    def merged_file(self, kind: Kind, repo: str) -> Path:
+        """Where `merge` put an output."""
+        return self.folder / f"merge-{kind}" / _file_name(repo)
+
+    def remove(self) -> None:
+        """The round is published; the registry has everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _file_name(repo: str) -> str:
+    return repo.replace("/", "--") + ".safetensors"
+
+
+def _run(folder: Path, request: MergeRequest | DistanceRequest) -> None:
+    """Have a process of its own do the work, so that health and API stay live.
+
+    Raises:
+        MergeRefused: these inputs cannot be merged; the same again would end the same way.
+        OSError: this machine failed; worth trying again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = folder / "request.json"
+    write_atomically(written, canonical_bytes(request))
+    command = [sys.executable, "-m", "pilot_aggregator.merge.worker", str(written)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == REFUSED:
+        raise MergeRefused(done.stderr.strip())
+    if done.returncode:
+        raise OSError(f"the merge process ended with {done.returncode}: {done.stderr.strip()[-500:]}")

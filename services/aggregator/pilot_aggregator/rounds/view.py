@@ -1,0 +1,80 @@
+"""A run and its rounds as the API shows them."""
+
+from typing import Any
+
+from pilot_proto.grant import RoundView
+from pilot_proto.names import ADAPTER_FILE
+from pilot_proto.plan import RoundDocument
+from pilot_proto.run import RunStatus, RunView
+
+from pilot_aggregator.rounds.observe import client_status, clients_seen
+from pilot_aggregator.rounds.reconcile import Board, heard
+from pilot_aggregator.store.records import RoundRecord, RunRecord
+from pilot_aggregator.store.store import Store
+
+
+def run_view(run: RunRecord, store: Store, view: RoundView | None, board: Board) -> RunView:
+    """The run with its clients in the round at work. `view` is what the registry last said of that round."""
+    round = store.round(run.uid, run.round)
+    clients = []
+    if round is not None:
+        told = heard(board, run.uid, round.number)
+        assignments, attempts = store.assignments(run.uid, round.number), store.attempts(run.uid, round.number)
+        seen = clients_seen(run, round, assignments, attempts, view or RoundView(), told)
+        clients = [client_status(run, client, round.sealed is not None, told) for client in seen]
+    status = RunStatus(
+        uid=run.uid,
+        phase=run.phase,
+        conditions=run.conditions,
+        round=run.round,
+        program=run.plan.program(min(run.round, run.plan.last_round)),
+        published=run.published,
+        through=run.through,
+        total_rounds=run.plan.last_training_round,
+        created_at=run.created_at,
+        ended_at=run.ended_at,
+        clients=tuple(clients),
+    )
+    return RunView(metadata={"name": run.name}, spec=run.spec, status=status)
+
+
+def round_document(run: RunRecord, round: RoundRecord) -> RoundDocument:
+    """A round with its ledger, plan and outputs."""
+    slots = round.slots or {}
+    made = round.publication.outputs if round.publication else {}
+    standing = {adapter.repo: (slot, adapter) for slot, adapter in slots.items()}
+    digests = {}
+    for repo in made:
+        slot, adapter = standing[repo]
+        digests[repo] = adapter.files[ADAPTER_FILE[_kind(slot)]].digest
+    evaluations: dict[str, Any] = {
+        client: tuple(result.model_dump(exclude={"scores"}) for result in update.evaluations)
+        for client, update in (round.updates or {}).items()
+    }
+    return RoundDocument(
+        run=run.name,
+        round=round.number,
+        program=round.program,
+        state=_state(run, round),
+        ledger=round.ledger,
+        plan=round.plan,
+        outputs=made,
+        digests=digests,
+        evaluations=evaluations,
+    )
+
+
+def _kind(slot: str) -> Any:
+    return slot.partition("/")[0]
+
+
+def _state(run: RunRecord, round: RoundRecord) -> str:
+    for state, document in (
+        ("Published", round.publication),
+        ("Merged", round.merged),
+        ("Planned", round.plan),
+        ("Sealed", round.sealed),
+    ):
+        if document is not None:
+            return state
+    return "Failed" if run.phase == "Failed" else "Assigned"

@@ -1,0 +1,87 @@
+"""What the routes work with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+from pilot_client.registry import RegistryClient
+from pilot_http.problems import Conflict, NotFound, coded
+from pilot_proto.federation import Federation
+from pilot_proto.run import RunView
+
+from pilot_aggregator.clock import Clock
+from pilot_aggregator.rounds.attempts import Attempts
+from pilot_aggregator.rounds.phases import Verb, refusal
+from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
+from pilot_aggregator.rounds.view import run_view
+from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
+from pilot_aggregator.store.store import Store
+
+
+@dataclass(frozen=True)
+class Service:
+    """The aggregator's parts, put together once by `__main__`."""
+
+    store: Store
+    federation: Federation
+    registry: RegistryClient
+    attempts: Attempts
+    reconciler: Reconciler
+    loop: Loop
+    board: Board
+    clock: Clock
+    spool: Path
+
+    def run(self, name: str) -> RunRecord:
+        """The run.
+
+        Raises:
+            NotFound: naming a few that exist.
+        """
+        run = self.store.run(name)
+        if run is None:
+            known = ", ".join(r.name for r in self.store.runs(None, 5, None)) or "none yet"
+            raise NotFound(f"there is no run {name!r}", hint=f"the newest runs: {known}")
+        return run
+
+    def round(self, run: RunRecord, number: int) -> RoundRecord:
+        """A round that has been opened."""
+        round = self.store.round(run.uid, number)
+        if round is None:
+            raise NotFound(f"run {run.name!r} has not opened round {number}", hint=f"it is at round {run.round}")
+        return round
+
+    def assignment(self, run: RunRecord, number: int, client: str) -> AssignmentRecord:
+        """A client's part in a round."""
+        self.round(run, number)
+        for record in self.store.assignments(run.uid, number):
+            if record.client == client:
+                return record
+        raise NotFound(f"client {client!r} was not asked in round {number} of run {run.name!r}")
+
+    def last_attempt(self, run: RunRecord, number: int, client: str) -> AttemptRecord:
+        """A client's newest attempt in a round."""
+        found = [a for a in self.store.attempts(run.uid, number) if a.client == client]
+        if not found:
+            raise NotFound(f"client {client!r} has no attempt in round {number} of run {run.name!r}")
+        return found[-1]
+
+    def allow(self, run: RunRecord, verb: Verb) -> None:
+        """Refuse a verb that the run's phase does not know."""
+        why = refusal(verb, run.phase)
+        if why:
+            raise coded(Conflict, "wrong_phase", why)
+
+    def view(self, run: RunRecord) -> RunView:
+        """The run as the API shows it."""
+        return run_view(run, self.store, self.reconciler.views.get(run.uid), self.board)
+
+
+def service_of(request: Request) -> Service:
+    """The service behind a request."""
+    service: Service = request.app.state.service
+    return service
+
+
+Aggregator = Annotated[Service, Depends(service_of)]

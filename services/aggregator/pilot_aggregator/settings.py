@@ -1,0 +1,43 @@
+"""Settings, from the environment (`PILOT_AGGREGATOR_*`)."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="PILOT_AGGREGATOR_", frozen=True)
+
+    state_dir: Path
+    """Database, spool and local jobs. One aggregator per folder."""
+    federation: Path
+    """`federation.yaml`."""
+    keys: Path
+    """The key file; its hashes only."""
+    key_dir: Path
+    """Where this machine's keys are: `aggregator.key`, and `clients/NAME.key` for local jobs."""
+    registry_url: str
+    public_url: str = ""
+    """Where trainers reach this service; empty for the address it listens on."""
+    database_url: str = ""
+    """Empty for SQLite in the state folder."""
+    host: str = "127.0.0.1"
+    port: int = 8600
+    allowed_hosts: list[str] = Field(default_factory=lambda: ["127.0.0.1", "localhost", "[::1]"])
+    backend: Literal["local"] = "local"
+    job_entry: str = "pilot_trainer.program:run"
+    """What a local job calls, as `module:function`."""
+    max_parallel: int = Field(default=2, ge=1)
+    """Local jobs at a time, when no GPUs are named."""
+    gpus: list[str] = Field(default_factory=list)
+    """Devices to hand out, one to each local job."""
+    threads_per_job: int = Field(default=1, ge=1)
+    """More than cores / max_parallel makes every job many times slower."""
+    tick_s: float = Field(default=1.0, gt=0)
+    """How often a run is looked at when nobody reports."""
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.state_dir / 'aggregator.sqlite'}"

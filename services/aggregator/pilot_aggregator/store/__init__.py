@@ -1,0 +1,1 @@
+"""What the aggregator remembers, in SQL. The only package that knows there is a database."""

@@ -1,0 +1,118 @@
+"""Rows as values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pilot_proto.assignment import AdapterRef, FileRef, ModelRef, PrivateStateRef
+from pilot_proto.federation import Client
+from pilot_proto.grant import Publication, SealedRound
+from pilot_proto.plan import Ledger, MergePlan
+from pilot_proto.run import Condition, Phase, RunSpec
+from pilot_proto.training import Program
+from pilot_proto.update import Update
+
+from pilot_aggregator.jobs.backend import Rendered
+from pilot_aggregator.rounds.assign import History, RunPlan
+from pilot_aggregator.rounds.decide import AttemptState
+from pilot_aggregator.rounds.gate import Measurement
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run: what is wanted, and where it stands."""
+
+    uid: str
+    name: str
+    spec: RunSpec
+    clients: tuple[Client, ...]
+    model: ModelRef
+    slots: dict[str, AdapterRef]
+    """After the last published round."""
+    accepted: dict[str, tuple[PrivateStateRef, ...]]
+    phase: Phase
+    conditions: tuple[Condition, ...]
+    round: int
+    published: int
+    through: int
+    paused: bool
+    cancelling: bool
+    created_at: datetime
+    ended_at: datetime | None
+    revision: int
+
+    @property
+    def plan(self) -> RunPlan:
+        return RunPlan(self.name, self.uid, self.spec, self.clients)
+
+    @property
+    def history(self) -> History:
+        return History(self.model, self.slots, self.accepted)
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """A round: each document appears when its step is done."""
+
+    uid: str
+    number: int
+    program: Program
+    started_at: datetime
+    quorum_at: datetime | None
+    sealed: SealedRound | None
+    measured: dict[str, Measurement] | None
+    updates: dict[str, Update] | None
+    """What each client said of its update; kept here because raw updates are deleted."""
+    plan: MergePlan | None
+    ledger: Ledger | None
+    merged: dict[str, FileRef] | None
+    publication: Publication | None
+    slots: dict[str, AdapterRef] | None
+    """Where everybody stands after the round."""
+    accepted: dict[str, tuple[PrivateStateRef, ...]] | None
+    """Every client's accepted updates up to this round."""
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AssignmentRecord:
+    uid: str
+    number: int
+    client: str
+    task: str
+    digest: str
+    body: bytes
+    budget_from: int
+    failure: str
+    verdict: Any
+    verdict_reason: str | None
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    uid: str
+    number: int
+    client: str
+    attempt: int
+    job: str
+    rendered: Rendered
+    state: AttemptState
+    created: bool
+    exit_code: int | None
+    message: str
+    intended_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """Something that happened, for people and streams."""
+
+    id: int
+    uid: str
+    at: datetime
+    type: str
+    round: int
+    client: str
+    message: str

@@ -1,0 +1,358 @@
+"""Reading and writing what the aggregator remembers.
+
+Facts (assignments, intents, the documents of a round's steps) are written when they become true, each in its own
+transaction and never changed afterwards. The status of a run is written once per tick, and only if nobody else has
+written it since it was read.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pilot_proto.assignment import AdapterRef, Assignment, FileRef, ModelRef, PrivateStateRef
+from pilot_proto.canonical import canonical_bytes, digest_of
+from pilot_proto.federation import Client
+from pilot_proto.grant import Publication, SealedRound
+from pilot_proto.plan import Ledger, MergePlan
+from pilot_proto.run import TERMINAL, Condition, Phase, RunSpec
+from pilot_proto.training import Program
+from pilot_proto.update import Update
+from sqlalchemy import Connection, Engine, Select, and_, func, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from pilot_aggregator.jobs.backend import Rendered
+from pilot_aggregator.rounds.decide import ACTIVE
+from pilot_aggregator.rounds.gate import Measurement
+from pilot_aggregator.store import tables as t
+from pilot_aggregator.store.database import reading
+from pilot_aggregator.store.documents import dump, load
+from pilot_aggregator.store.records import (
+    AssignmentRecord,
+    AttemptRecord,
+    EventRecord,
+    RoundRecord,
+    RunRecord,
+)
+
+Slots = dict[str, AdapterRef]
+Accepted = dict[str, tuple[PrivateStateRef, ...]]
+Measured = dict[str, Measurement]
+Merged = dict[str, FileRef]
+Updates = dict[str, Update]
+
+ROUND_DOCUMENTS: Mapping[str, Any] = {
+    "sealed": SealedRound,
+    "measured": Measured,
+    "updates": Updates,
+    "plan": MergePlan,
+    "ledger": Ledger,
+    "merged": Merged,
+    "publication": Publication,
+    "slots": Slots,
+    "accepted": Accepted,
+}
+
+
+class NameTaken(Exception):
+    """A run of that name exists."""
+
+
+class StaleStatus(Exception):
+    """Somebody else has written the run's status since it was read; drop what was concluded from it."""
+
+
+class Store:
+    """All SQL of the aggregator."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # -- runs
+
+    def create_run(self, run: RunRecord, first: RoundRecord | None, idempotency: tuple[str, str, str] | None) -> None:
+        """Store a new run, with its first round already published where it starts from another run.
+
+        Raises:
+            NameTaken: there is one of that name.
+        """
+        try:
+            with self._engine.begin() as sql:
+                sql.execute(insert(t.runs).values(_run_row(run)))
+                if first is not None:
+                    sql.execute(insert(t.rounds).values(_round_row(first)))
+                if idempotency is not None:
+                    principal, key, request = idempotency
+                    row = {"principal": principal, "key": key, "request": request, "run": run.name}
+                    sql.execute(insert(t.idempotency).values(**row, at=run.created_at))
+                self._event(sql, run.uid, run.created_at, "RunCreated", 0, "", f"{run.spec.method} on {run.spec.model}")
+        except IntegrityError as error:
+            raise NameTaken(run.name) from error
+
+    def remembered(self, principal: str, key: str) -> tuple[str, str] | None:
+        """(digest of the request, run) that an idempotency key was used for."""
+        with reading(self._engine) as sql:
+            where = and_(t.idempotency.c.principal == principal, t.idempotency.c.key == key)
+            row = sql.execute(select(t.idempotency.c.request, t.idempotency.c.run).where(where)).first()
+            return (row.request, row.run) if row else None
+
+    def run(self, name: str) -> RunRecord | None:
+        with reading(self._engine) as sql:
+            row = sql.execute(_runs().where(t.runs.c.name == name)).first()
+            return _run(row) if row else None
+
+    def runs(self, phase: str | None, limit: int, after: tuple[datetime, str] | None) -> list[RunRecord]:
+        """The newest first."""
+        query = _runs().order_by(t.runs.c.created_at.desc(), t.runs.c.uid.desc()).limit(limit)
+        if phase:
+            query = query.where(t.runs.c.phase == phase)
+        if after:
+            query = query.where(tuple_(t.runs.c.created_at, t.runs.c.uid) < tuple_(*after))
+        with reading(self._engine) as sql:
+            return [_run(row) for row in sql.execute(query)]
+
+    def count_by_phase(self) -> dict[str, int]:
+        query = select(t.runs.c.phase, func.count()).group_by(t.runs.c.phase)
+        with reading(self._engine) as sql:
+            return {row[0]: row[1] for row in sql.execute(query)}
+
+    def active_attempt_states(self) -> list[str]:
+        """The state of every attempt that has not ended."""
+        with reading(self._engine) as sql:
+            rows = sql.execute(select(t.attempts.c.state).where(t.attempts.c.state.in_(sorted(ACTIVE))))
+            return [row.state for row in rows]
+
+    def active_runs(self) -> list[str]:
+        """Names of the runs that have not ended."""
+        with reading(self._engine) as sql:
+            rows = sql.execute(select(t.runs.c.name).where(t.runs.c.phase.not_in(TERMINAL)).order_by(t.runs.c.name))
+            return [row.name for row in rows]
+
+    def write_status(
+        self,
+        run: RunRecord,
+        *,
+        phase: Phase,
+        conditions: tuple[Condition, ...],
+        round: int,
+        ended_at: datetime | None,
+    ) -> None:
+        """The one status write of a tick.
+
+        Raises:
+            StaleStatus: the run was changed since it was read.
+        """
+        values = {
+            "phase": phase,
+            "conditions": dump(tuple[Condition, ...], conditions),
+            "round": round,
+            "ended_at": ended_at,
+            "revision": run.revision + 1,
+        }
+        where = and_(t.runs.c.uid == run.uid, t.runs.c.revision == run.revision)
+        with self._engine.begin() as sql:
+            if sql.execute(update(t.runs).where(where).values(values)).rowcount != 1:
+                raise StaleStatus(run.name)
+
+    def request(self, uid: str, **wish: Any) -> None:
+        """Store what a person wants of a run: `paused`, `cancelling`, or `through` (the largest ever counts)."""
+        with self._engine.begin() as sql:
+            values: dict[str, Any] = {**wish, "revision": t.runs.c.revision + 1}
+            query = update(t.runs).where(t.runs.c.uid == uid)
+            if "through" in wish:
+                query = query.where(t.runs.c.through < wish["through"])
+            sql.execute(query.values(values))
+
+    # -- rounds
+
+    def round(self, uid: str, number: int) -> RoundRecord | None:
+        with reading(self._engine) as sql:
+            where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
+            row = sql.execute(select(t.rounds).where(where)).first()
+            return _round(row) if row else None
+
+    def rounds(self, uid: str) -> list[RoundRecord]:
+        with reading(self._engine) as sql:
+            rows = sql.execute(select(t.rounds).where(t.rounds.c.uid == uid).order_by(t.rounds.c.number))
+            return [_round(row) for row in rows]
+
+    def open_round(self, uid: str, number: int, program: Program, assignments: list[Assignment], now: datetime) -> None:
+        """Store a round with all its assignments, or none of it. The same again does nothing."""
+        with self._engine.begin() as sql:
+            where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
+            if sql.execute(select(t.rounds.c.number).where(where)).first():
+                return
+            sql.execute(insert(t.rounds).values(uid=uid, number=number, program=program, started_at=now))
+            for assignment in assignments:
+                body = canonical_bytes(assignment)
+                row = {"client": assignment.client, "task": assignment.task, "digest": digest_of(body), "body": body}
+                sql.execute(insert(t.assignments).values(uid=uid, number=number, budget_from=0, failure="", **row))
+            self._event(sql, uid, now, "RoundOpened", number, "", f"{program} for {len(assignments)} clients")
+
+    def store_step(self, uid: str, number: int, now: datetime, event: str, message: str, **documents: Any) -> None:
+        """Store the documents of a step; one that is there already stays as it is."""
+        with self._engine.begin() as sql:
+            where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
+            first = next(iter(documents))
+            values = {
+                name: value if name == "quorum_at" else dump(ROUND_DOCUMENTS[name], value)
+                for name, value in documents.items()
+            }
+            fresh = update(t.rounds).where(where, t.rounds.c[first].is_(None)).values(values)
+            if sql.execute(fresh).rowcount:
+                self._event(sql, uid, now, event, number, "", message)
+
+    def adopt_publication(
+        self,
+        uid: str,
+        number: int,
+        publication: Publication,
+        slots: Slots,
+        accepted: Accepted,
+        model: ModelRef,
+        now: datetime,
+    ) -> None:
+        """The round is published: everything that follows from it, in one transaction."""
+        with self._engine.begin() as sql:
+            where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number, t.rounds.c.publication.is_(None))
+            values = {
+                "publication": dump(Publication, publication),
+                "slots": dump(Slots, slots),
+                "accepted": dump(Accepted, accepted),
+                "ended_at": now,
+            }
+            if not sql.execute(update(t.rounds).where(where).values(values)).rowcount:
+                return
+            after = {
+                "published": number,
+                "model": dump(ModelRef, model),
+                "revision": t.runs.c.revision + 1,
+            }
+            sql.execute(update(t.runs).where(t.runs.c.uid == uid).values(after))
+            self._event(sql, uid, now, "RoundPublished", number, "", f"{len(publication.outputs)} outputs")
+
+    # -- clients in a round
+
+    def assignments(self, uid: str, number: int) -> list[AssignmentRecord]:
+        query = select(t.assignments).where(t.assignments.c.uid == uid, t.assignments.c.number == number)
+        with reading(self._engine) as sql:
+            return [AssignmentRecord(**row._mapping) for row in sql.execute(query.order_by(t.assignments.c.client))]
+
+    def change_assignment(self, uid: str, number: int, client: str, **values: Any) -> None:
+        """`failure`, `budget_from`, `verdict` and `verdict_reason` of a client in a round."""
+        where = and_(t.assignments.c.uid == uid, t.assignments.c.number == number, t.assignments.c.client == client)
+        with self._engine.begin() as sql:
+            sql.execute(update(t.assignments).where(where).values(values))
+
+    def attempts(self, uid: str, number: int) -> list[AttemptRecord]:
+        query = select(t.attempts).where(t.attempts.c.uid == uid, t.attempts.c.number == number)
+        with reading(self._engine) as sql:
+            return [_attempt(row) for row in sql.execute(query.order_by(t.attempts.c.client, t.attempts.c.attempt))]
+
+    def intend(
+        self, uid: str, number: int, client: str, attempt: int, job: str, rendered: Rendered, now: datetime
+    ) -> None:
+        """Store that a job is about to be created."""
+        row = {"job": job, "rendered": dump(Rendered, rendered), "state": "Intended", "created": False}
+        with self._engine.begin() as sql:
+            sql.execute(
+                insert(t.attempts).values(
+                    uid=uid, number=number, client=client, attempt=attempt, message="", intended_at=now, **row
+                )
+            )
+            self._event(sql, uid, now, "AttemptIntended", number, client, job)
+
+    def change_attempt(self, attempt: AttemptRecord, now: datetime, event: str | None = None, **values: Any) -> None:
+        """What has become of a job."""
+        where = and_(
+            t.attempts.c.uid == attempt.uid,
+            t.attempts.c.number == attempt.number,
+            t.attempts.c.client == attempt.client,
+            t.attempts.c.attempt == attempt.attempt,
+        )
+        with self._engine.begin() as sql:
+            sql.execute(update(t.attempts).where(where).values(values))
+            if event:
+                message = str(values.get("message", ""))
+                self._event(sql, attempt.uid, now, event, attempt.number, attempt.client, message)
+
+    # -- events
+
+    def add_event(self, uid: str, now: datetime, type: str, round: int, client: str, message: str) -> None:  # noqa: A002
+        with self._engine.begin() as sql:
+            self._event(sql, uid, now, type, round, client, message)
+
+    def events_after(self, uid: str, last: int, limit: int = 500) -> list[EventRecord]:
+        query = select(t.events).where(t.events.c.uid == uid, t.events.c.id > last).order_by(t.events.c.id).limit(limit)
+        with reading(self._engine) as sql:
+            return [EventRecord(**row._mapping) for row in sql.execute(query)]
+
+    def forget_idempotency(self, before: datetime) -> None:
+        """Keys are good for a day."""
+        with self._engine.begin() as sql:
+            sql.execute(t.idempotency.delete().where(t.idempotency.c.at < before - timedelta(days=1)))
+
+    def check(self) -> None:
+        """Raise if the database does not answer."""
+        with reading(self._engine) as sql:
+            sql.execute(select(1))
+
+    def _event(
+        self, sql: Connection, uid: str, at: datetime, type_: str, round_: int, client: str, message: str
+    ) -> None:
+        row = {"uid": uid, "at": at, "type": type_, "round": round_, "client": client, "message": message[:2000]}
+        sql.execute(insert(t.events).values(row))
+
+
+def _runs() -> Select[Any]:
+    """Runs with what stands after their last published round."""
+    published = and_(t.rounds.c.uid == t.runs.c.uid, t.rounds.c.number == t.runs.c.published)
+    return select(t.runs, t.rounds.c.slots, t.rounds.c.accepted).join(t.rounds, published, isouter=True)
+
+
+def _run_row(run: RunRecord) -> dict[str, Any]:
+    return {
+        "uid": run.uid,
+        "name": run.name,
+        "spec": dump(RunSpec, run.spec),
+        "clients": dump(tuple[Client, ...], run.clients),
+        "model": dump(ModelRef, run.model),
+        "phase": run.phase,
+        "conditions": dump(tuple[Condition, ...], run.conditions),
+        "round": run.round,
+        "published": run.published,
+        "through": run.through,
+        "paused": run.paused,
+        "cancelling": run.cancelling,
+        "created_at": run.created_at,
+        "ended_at": run.ended_at,
+        "revision": run.revision,
+    }
+
+
+def _run(row: Any) -> RunRecord:
+    values = dict(row._mapping)
+    values["spec"] = load(RunSpec, row.spec)
+    values["clients"] = load(tuple[Client, ...], row.clients)
+    values["model"] = load(ModelRef, row.model)
+    values["slots"] = load(Slots, row.slots) or {}
+    values["accepted"] = load(Accepted, row.accepted) or {}
+    values["conditions"] = load(tuple[Condition, ...], row.conditions)
+    return RunRecord(**values)
+
+
+def _round_row(record: RoundRecord) -> dict[str, Any]:
+    row = {name: value for name, value in vars(record).items() if value is not None}
+    return row | {name: dump(kind, row[name]) for name, kind in ROUND_DOCUMENTS.items() if name in row}
+
+
+def _round(row: Any) -> RoundRecord:
+    values = dict(row._mapping)
+    for name, kind in ROUND_DOCUMENTS.items():
+        values[name] = load(kind, values[name])
+    return RoundRecord(**values)
+
+
+def _attempt(row: Any) -> AttemptRecord:
+    values = dict(row._mapping)
+    values["rendered"] = load(Rendered, row.rendered)
+    return AttemptRecord(**values)
