@@ -64,8 +64,8 @@ class AggregatorClient:
         response = self.transport.request("POST", f"{PREFIX}/runs/{run}/rounds/{number}/verify", timeout=None)
         return VerifyReport.model_validate_json(response.content)
 
-    def report(self, run: str) -> Any:
-        return self._get(f"runs/{run}/report").json()
+    def report(self, run: str, *, scores: bool = False) -> Any:
+        return self._get(f"runs/{run}/report", scores=str(scores).lower()).json()
 
     def logs(self, run: str, round: int, client: str) -> str:
         return self._get(f"runs/{run}/rounds/{round}/clients/{client}/logs").text

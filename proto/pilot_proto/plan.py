@@ -72,7 +72,7 @@ class LedgerEntry(Stored):
     num_examples: int | None = None
     flags: tuple[str, ...] = ()
     change_norm: dict[Kind, float] = Field(default_factory=dict)
-    """How far its upload is from the base adapter, by kind."""
+    """How far its upload is from what it was given, by kind."""
     shares: dict[Kind, float] = Field(default_factory=dict)
     """Its share of all coefficients of the round's outputs, by kind."""
 

@@ -1,4 +1,4 @@
-"""Distances between adapters in files, and how far each has moved from the base: one pass over the inputs.
+"""Distances between adapters in files, and how far each has moved from what its client was given.
 
 Tensors are measured by two threads and added up in sorted order, so the result depends on the files' contents only.
 """
@@ -34,8 +34,6 @@ class Measured:
     metric: str
     names: tuple[str, ...]
     matrix: tuple[tuple[float, ...], ...]
-    change_norms: tuple[float, ...] | None = None
-    """How far each input is from the base (euclidean, whatever the metric); only when a base was given."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def measure(inputs: Mapping[str, Path], metric: str, *, base: Path | None = None
 
     Args:
         metric: `euclidean`, `euclidean-delta` (needs `base`) or `product` (LoRA factors only), see `distances`.
-        base: what every input started from.
+        base: what every input started from, for `euclidean-delta`.
         scaling: lora_alpha / r, for `product`; a common factor, so it changes no neighbour and no weight.
 
     Raises:
@@ -63,13 +61,22 @@ def measure(inputs: Mapping[str, Path], metric: str, *, base: Path | None = None
         base_file = opened.enter_context(Inputs({BASE: base})) if base else None
         common_layout({**files.headers, **(base_file.headers if base_file else {})}, files.names[0])
         tensors = sorted(files.files[0].spans)
-        squares = _elementwise(files, base_file, tensors) if metric != "product" or base_file else []
-        squared_KK = (
-            _product(files, tensors, scaling) if metric == "product" else _combined(squares, metric, len(files.files))
-        )
-    changes_K = sum((s.changes_K for s in squares), np.zeros(len(inputs)))
-    norms = tuple(float(norm) for norm in np.sqrt(changes_K)) if base else None
-    return Measured(metric, files.names, symmetric_root(squared_KK), norms)
+        if metric == "product":
+            squared_KK = _product(files, tensors, scaling)
+        else:
+            squared_KK = _combined(_elementwise(files, base_file, tensors), metric, len(files.files))
+    return Measured(metric, files.names, symmetric_root(squared_KK))
+
+
+def change_norms(inputs: Mapping[str, Path], given: Mapping[str, Path]) -> dict[str, float]:
+    """The euclidean distance of each input from what its client was given, which may differ from client to client.
+
+    Raises:
+        MergeRefused: tensors that do not match, or a number that is not finite.
+    """
+    assert set(given) == set(inputs), "what every client was given"
+    pairs = {name: {name: inputs[name], f"(what {name} was given)": given[name]} for name in sorted(inputs)}
+    return {name: measure(pair, "euclidean").matrix[0][1] for name, pair in pairs.items()}
 
 
 def _refuse_metric(metric: str, base: Path | None) -> None:

@@ -43,7 +43,9 @@ class DistanceRequest(Request):
     inputs: dict[str, InputFile] = Field(min_length=1)
     metric: Literal["euclidean", "euclidean-delta", "product"] = "euclidean"
     base: InputFile | None = None
-    """What every input started from: adds the norm of each change, and is needed for `euclidean-delta`."""
+    """What every input started from, for `euclidean-delta`."""
+    given: dict[str, InputFile] | None = None
+    """For each input what its client was given: adds the norm of each change."""
     scaling: float = 1.0
     directory: str
 

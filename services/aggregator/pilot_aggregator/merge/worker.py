@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from pilot_aggregator.merge.engine import mix
 from pilot_aggregator.merge.errors import MergeRefused
-from pilot_aggregator.merge.measure import Measured, measure
+from pilot_aggregator.merge.measure import change_norms, measure
 from pilot_aggregator.merge.mixture import Mixture
 from pilot_aggregator.merge.request import (
     DISTANCES_FILE,
@@ -84,7 +84,7 @@ def run_distances(request: DistanceRequest) -> DistanceResult:
         metric=measured.metric,
         names=measured.names,
         matrix=measured.matrix,
-        change_norms=_norms(measured),
+        change_norms=change_norms(inputs, verified(request.given)) if request.given else None,
     )
     directory.mkdir(parents=True, exist_ok=True)
     write_atomically(directory / DISTANCES_FILE, canonical_bytes(result))
@@ -173,10 +173,6 @@ def _described(request: MergeRequest, written: Mapping[str, Written]) -> dict[st
         name: OutputFile(file=request.outputs[name].file, digest=one.digest, size=one.size)
         for name, one in written.items()
     }
-
-
-def _norms(measured: Measured) -> dict[str, float] | None:
-    return None if measured.change_norms is None else dict(zip(measured.names, measured.change_norms, strict=True))
 
 
 def _fail(code: int, message: str) -> int:

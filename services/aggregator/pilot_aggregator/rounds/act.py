@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pilot_client.errors import ApiError
 from pilot_client.registry import RegistryClient
-from pilot_proto.assignment import Assignment, FileRef, ModelRef, PrivateStateRef
+from pilot_proto.assignment import AdapterRef, Assignment, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.names import Kind
@@ -125,11 +125,14 @@ class Actor:
         merges = round.program not in ("prepare", "evaluate")
         lora = run.spec.training.lora
 
-        def work() -> tuple[dict[str, Measurement], dict[str, Update]]:
-            def one(kind: Kind) -> Measurement:
-                base = run.slots[slots.base_slot(kind)]
-                return spool.measure(sealed, kind, rule_of(run.plan, kind), base, lora.lora_alpha / lora.r)
+        given = self._given(run, round)
 
+        def one(kind: Kind) -> Measurement:
+            base = run.slots[slots.base_slot(kind)]
+            rule = rule_of(run.plan, kind)
+            return spool.measure(sealed, kind, rule, given[kind], base, lora.lora_alpha / lora.r)
+
+        def work() -> tuple[dict[str, Measurement], dict[str, Update]]:
             return {kind: one(kind) for kind in KINDS if merges}, spool.read_updates(sealed)
 
         done = self._long(run, round, "measure", work)
@@ -137,6 +140,16 @@ class Actor:
             return False
         measured, updates = done
         return self._step(round, "RoundMeasured", "", measured=measured, updates=updates)
+
+    def _given(self, run: RunRecord, round: RoundRecord) -> dict[Kind, dict[str, AdapterRef]]:
+        """What every client started the round from."""
+        given: dict[Kind, dict[str, AdapterRef]] = {kind: {} for kind in KINDS}
+        for record in self.store.assignments(run.uid, round.number):
+            inputs = Assignment.model_validate_json(record.body).inputs
+            if inputs.connector and inputs.text:
+                given["connector"][record.client] = inputs.connector
+                given["text"][record.client] = inputs.text
+        return given
 
     def _plan(self, run: RunRecord, round: RoundRecord) -> bool:
         measured: Any = round.measured or {}

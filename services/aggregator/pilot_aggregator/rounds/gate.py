@@ -1,8 +1,9 @@
 """Updates that stand out from their peers. Pure.
 
-Two marks, on the sealed set: the norm of an update's change from the base against the median of the round, and its
-mean distance to the clients of its own task against the median of those means. A flag is a reason to look, never a
-proof: a client with unusual data looks the same. With fewer than three peers there is no crowd to stand out from.
+Two marks, on the sealed set: the norm of an update's change from what its client was given against the median of the
+round, and its mean distance to the clients of its own task against the median of those means. A flag is a reason to
+look, never a proof: a client with unusual data looks the same. With fewer than three peers there is no crowd to stand
+out from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ MIN_PEERS = 3
 
 @dataclass(frozen=True)
 class Measurement:
-    """Distances between the updates of one kind, and how far each is from the base; clients sorted."""
+    """Distances between the updates of one kind, and how far each is from what its client was given; clients sorted."""
 
     metric: str
     clients: tuple[str, ...]

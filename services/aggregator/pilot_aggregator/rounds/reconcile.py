@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -178,6 +179,7 @@ class Loop:
         self._woken = woken
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
+        self._resting: dict[str, Rest] = {}
         self.last_tick: datetime | None = None
 
     def start(self) -> None:
@@ -208,13 +210,33 @@ class Loop:
         for name in names:
             if self._stopping:
                 return
-            try:
-                self._reconciler.tick(name)
-            except (Unreachable, OperationalError, OSError) as error:
-                log.warning("run %s waits: %s", name, error)
-            except StaleStatus:
-                log.info("run %s was changed by somebody else; looking again", name)
-                self._woken.set()
-            except Exception:
-                log.exception("run %s: an unexpected error; trying again", name)
+            if time.monotonic() >= self._resting.get(name, Rest()).until:
+                self._tick(name)
         self.last_tick = self._reconciler.clock.now()
+
+    def _tick(self, name: str) -> None:
+        try:
+            self._reconciler.tick(name)
+        except (Unreachable, OperationalError, OSError) as error:
+            log.warning("run %s waits: %s", name, error)
+        except StaleStatus:
+            log.info("run %s was changed by somebody else; looking again", name)
+            self._woken.set()
+        except Exception:
+            rest = self._resting[name] = self._resting.get(name, Rest()).longer()
+            log.exception("run %s: an unexpected error; trying again in %.0f s", name, rest.seconds)
+        else:
+            self._resting.pop(name, None)
+
+
+@dataclass(frozen=True)
+class Rest:
+    """How long a run that meets an unexpected error is left alone, so that it fills no log and starves no other."""
+
+    seconds: float = 0.5
+    until: float = 0.0
+
+    def longer(self) -> "Rest":
+        """Twice as long, up to a minute."""
+        seconds = min(2 * self.seconds, 60.0)
+        return Rest(seconds, time.monotonic() + seconds)

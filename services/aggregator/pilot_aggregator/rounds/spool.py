@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pilot_client.errors import Unreachable
@@ -80,21 +81,35 @@ class Spool:
             found[update.client] = Update.model_validate_json(self.fetch(adapter, UPDATE_FILE).read_bytes())
         return found
 
-    def measure(self, sealed: SealedRound, kind: Kind, rule: Rule, base: AdapterRef, scaling: float) -> Measurement:
-        """Distances between a round's updates of one kind, and how far each is from the base."""
-        file = ADAPTER_FILE[kind]
+    def measure(
+        self,
+        sealed: SealedRound,
+        kind: Kind,
+        rule: Rule,
+        given: Mapping[str, AdapterRef],
+        base: AdapterRef,
+        scaling: float,
+    ) -> Measurement:
+        """Distances between a round's updates of one kind, and how far each is from what its client was given."""
         folder = self.folder / f"measure-{kind}"
+        inputs = self.fetch_updates(sealed, kind)
         request = DistanceRequest(
-            inputs=self.fetch_updates(sealed, kind),
+            inputs=inputs,
             metric=rule.metric or DEFAULT_METRIC,
-            base=InputFile(path=str(self.fetch(base, file)), digest=base.files[file].digest),
+            base=self._adapter(base, kind),
+            given={client: self._adapter(given[client], kind) for client in inputs},
             scaling=scaling,
             directory=str(folder),
         )
         _run(folder, request)
         found = DistanceResult.model_validate_json((folder / DISTANCES_FILE).read_bytes())
-        norms = found.change_norms or {}
-        return Measurement(found.metric, found.names, found.matrix, tuple(norms[name] for name in found.names))
+        assert found.change_norms is not None, "asked for by `given`"
+        norms = tuple(found.change_norms[name] for name in found.names)
+        return Measurement(found.metric, found.names, found.matrix, norms)
+
+    def _adapter(self, adapter: AdapterRef, kind: Kind) -> InputFile:
+        file = ADAPTER_FILE[kind]
+        return InputFile(path=str(self.fetch(adapter, file)), digest=adapter.files[file].digest)
 
     def merge(self, sealed: SealedRound, plan: KindPlan) -> dict[str, FileRef]:
         """Carry out the plan of one kind: repository to its file, which stands in `merged_file`."""

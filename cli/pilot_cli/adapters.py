@@ -1,0 +1,90 @@
+"""Adapters: fetch them, compare two, name one."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pilot_cli.context import server
+from pilot_cli.errors import FAILED, USAGE, CommandError
+from pilot_cli.output import Format, Output, console, print_document, print_table, size
+
+Reference = Annotated[str, typer.Argument(help="NAMESPACE/REPOSITORY[@REVISION]; default revision: main")]
+
+alias = typer.Typer(help="Names for versions, such as best or prod.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def pull(
+    reference: Reference,
+    out: Annotated[Path | None, typer.Option(help="A folder; default: ./REPOSITORY")] = None,
+) -> None:
+    """Fetch an adapter's files, verified. Example: 'pilot pull digits/client-vqa-1-text@round-3'."""
+    repo, revision = parse(reference)
+    folder = out or Path(repo.partition("/")[2])
+    with server().registry() as registry:
+        version = registry.get(f"adapters/{repo}/versions/{revision}")
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, file in sorted(version["manifest"]["files"].items()):
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            registry.fetch(repo, version["commit"], path, target)
+            _verify(target, file["digest"])
+            console.print(f"{target}  {size(file['size'])}", markup=False)
+    if version["manifest"]["kind"] == "text":
+        console.print("A text adapter alone is not the personal model: it was trained with its connector.")
+
+
+def diff(first: Reference, second: Reference, output: Output = Format.TABLE) -> None:
+    """Two adapters tensor by tensor: distance, cosine, relative change."""
+    with server().registry() as registry:
+        a, b = ("@".join(parse(each)) for each in (first, second))
+        report = registry.get("compare", a=a, b=b)
+    if output in (Format.JSON, Format.YAML):
+        print_document(report, output)
+        return
+    rows = [
+        [t["name"], f"{t['distance']:.6g}", _number(t.get("cosine")), _number(t.get("relative"))]
+        for t in report["tensors"]
+    ]
+    print_table(["TENSOR", "DISTANCE", "COSINE", "RELATIVE"], rows, right=("DISTANCE", "COSINE", "RELATIVE"))
+    console.print(f"in all: {report['distance']:.6g}", markup=False)
+
+
+@alias.command("set")
+def set_alias(
+    reference: Reference,
+    name: Annotated[str, typer.Argument(help="The alias, such as best.")],
+) -> None:
+    """Point an alias at a version. Example: 'pilot alias set digits/task-vqa-connector@round-2 best'."""
+    repo, revision = parse(reference)
+    with server().registry() as registry:
+        commit = registry.get(f"adapters/{repo}/versions/{revision}")["commit"]
+        known = {item["alias"]: item for item in registry.get(f"adapters/{repo}/aliases")["items"]}
+        etag = known[name]["etag"] if name in known else None
+        registry.set_alias(repo, name, commit, etag)
+    console.print(f"{repo}@{name} is {commit[:12]}", markup=False)
+
+
+def parse(reference: str) -> tuple[str, str]:
+    """(repository, revision) of a reference.
+
+    Raises:
+        CommandError: it is not one.
+    """
+    repo, _, revision = reference.partition("@")
+    if repo.count("/") != 1 or not all(repo.split("/")):
+        raise CommandError(f"{reference!r} is not NAMESPACE/REPOSITORY[@REVISION]", exit_code=USAGE)
+    return repo, revision or "main"
+
+
+def _verify(file: Path, digest: str) -> None:
+    with file.open("rb") as stream:
+        found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != digest:
+        file.unlink()
+        raise CommandError(f"{file.name} arrived as {found}, not {digest}", hint="try again", exit_code=FAILED)
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.6g}"

@@ -1,0 +1,102 @@
+"""`pilot doctor`: look for the cause. Each line passes or fails, and a failing one says what to do."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from pilot_cli.context import ENDPOINT, find_endpoint, server
+from pilot_cli.errors import FAILED, CommandError
+from pilot_cli.output import console
+
+NEEDED_GB = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    good: bool
+    detail: str
+    fix: str = ""
+
+
+def doctor() -> None:
+    """Look for the cause: this machine, its disk, the deployment, the credentials."""
+    findings = [finding for check in (_machine, _packages, _disk, _deployment) for finding in check()]
+    for finding in findings:
+        mark = "[green]ok[/]  " if finding.good else "[red]fail[/]"
+        console.print(f"{mark} {finding.what}: ", end="")
+        console.print(finding.detail, markup=False, soft_wrap=True)
+        if not finding.good and finding.fix:
+            console.print(f"     next: {finding.fix}", markup=False, soft_wrap=True)
+    if not all(finding.good for finding in findings):
+        raise CommandError("something is not as it should be", exit_code=FAILED)
+
+
+def _machine() -> Iterator[Finding]:
+    version = platform.python_version()
+    yield Finding("python", sys.version_info >= (3, 11), version, "Pilot needs Python 3.11 or newer")
+    cores = len(os.sched_getaffinity(0))
+    threads = os.environ.get("OMP_NUM_THREADS")
+    crowded = threads is not None and threads.isdigit() and int(threads) > cores
+    detail = f"{cores}, OMP_NUM_THREADS={threads or 'unset'}"
+    yield Finding("cores", not crowded, detail, "more threads than cores slow every job down: unset OMP_NUM_THREADS")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in (
+        "pilot_aggregator",
+        "pilot_registry",
+        "pilot_trainer",
+        "pilot_digits",
+        "torch",
+        "transformers",
+        "peft",
+    ):
+        there = importlib.util.find_spec(name) is not None
+        yield Finding(name, there, "installed" if there else "missing", "make setup; needed on this machine only")
+
+
+def _disk() -> Iterator[Finding]:
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    yield Finding("disk", free > NEEDED_GB, f"{free:.1f} GB free here", "a run keeps every round's adapters: make room")
+
+
+def _deployment() -> Iterator[Finding]:
+    try:
+        place = os.environ.get("PILOT_URL") or str(find_endpoint().parent / ENDPOINT)
+        known = server()
+    except CommandError as error:
+        yield Finding("deployment", False, str(error), error.hint)
+        return
+    yield Finding("deployment", True, place)
+    yield _reachable("aggregator", known.aggregator_url)
+    yield _reachable("registry", known.registry_url)
+    yield _allowed("your key", lambda: _ask(known.aggregator_url, known.token.read()))
+
+
+def _reachable(name: str, url: str) -> Finding:
+    try:
+        answer = httpx.get(f"{url}/readyz", timeout=5)
+    except httpx.TransportError as error:
+        return Finding(name, False, f"{url}: {error}", "start it: 'pilot up'; its log is beside the endpoint file")
+    return Finding(name, answer.is_success, f"{url}: {answer.json().get('detail', 'ready')}", "see its log")
+
+
+def _allowed(what: str, ask: Callable[[], int]) -> Finding:
+    try:
+        status = ask()
+    except httpx.TransportError as error:
+        return Finding(what, False, str(error), "start the services first")
+    return Finding(what, status == 200, f"HTTP {status}", "the keys are beside the endpoint file, in keys/")
+
+
+def _ask(url: str, token: str) -> int:
+    answer = httpx.get(f"{url}/api/v1alpha1/federation", headers={"Authorization": f"Bearer {token}"}, timeout=5)
+    return answer.status_code

@@ -1,0 +1,139 @@
+"""`pilot up`, `pilot demo`, `pilot predict`: what runs on this machine."""
+
+import json
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pilot_cli.context import ENDPOINT, STATE_DIR
+from pilot_cli.errors import USAGE, CommandError
+from pilot_cli.local.demonstration import RUN_FILES, Demonstration
+from pilot_cli.local.services import Deployment
+from pilot_cli.output import console
+
+DEFAULT_PORT = 8600
+
+Port = Annotated[int, typer.Option(help="The aggregator's; the registry takes the next one.")]
+State = Annotated[Path, typer.Option(help="Where everything is kept.")]
+
+
+def up(
+    port: Port = DEFAULT_PORT,
+    state: State = STATE_DIR / "up",
+    federation: Annotated[Path | None, typer.Option(help="federation.yaml; default: the digits federation.")] = None,
+    gpus: Annotated[str, typer.Option(help="Devices to hand out to jobs, such as 0,1.")] = "",
+) -> None:
+    """Run registry and aggregator on this machine until Ctrl-C. Its state folder survives restarts."""
+    state.mkdir(parents=True, exist_ok=True)
+    file = federation or _digits(state / "digits", "digits")
+    devices = tuple(device.strip() for device in gpus.split(",") if device.strip())
+    deployment = Deployment(state.resolve(), file.resolve(), port, devices)
+    start(deployment)
+    console.print(f"aggregator  {deployment.aggregator_url}", markup=False)
+    console.print(f"registry    {deployment.registry_url}/ui  (any name, a key as password)", markup=False)
+    console.print(f"keys        {deployment.keys}  (viewer.key, operator.key, admin.key)", markup=False)
+    console.print(f"federation  {deployment.federation}", markup=False)
+    console.print("Ctrl-C stops both; runs go on at the next start.")
+    keep_up(deployment)
+
+
+def demo(
+    exit_after: Annotated[bool, typer.Option("--exit", help="Stop the services at the end.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here too.")] = None,
+    through: Annotated[int | None, typer.Option(help="Only the first N rounds.", min=1)] = None,
+    method: Annotated[str, typer.Option(help="pilot, local or fedavg")] = "pilot",
+    compare: Annotated[str, typer.Option(help="Other methods to run beside it: local,fedavg")] = "",
+    federation: Annotated[str, typer.Option(help="digits or digits-noniid")] = "digits",
+    port: Port = DEFAULT_PORT,
+    state: State = STATE_DIR / "demo",
+) -> None:
+    """Nine clients with three tasks tune a tiny multimodal model on this machine, with the real services."""
+    methods = [method, *(name.strip() for name in compare.split(",") if name.strip())]
+    for name in methods:
+        if name not in RUN_FILES:
+            raise CommandError(f"unknown method {name!r}", hint=f"methods: {', '.join(RUN_FILES)}", exit_code=USAGE)
+    began = time.monotonic()
+    state.mkdir(parents=True, exist_ok=True)
+    file = _digits(state / federation, federation)
+    deployment = Deployment(state.resolve(), file.resolve(), port)
+    console.print(f"Everything of this demo is in {state}; 'make clean' removes it.", markup=False)
+    start(deployment)
+    try:
+        shown = Demonstration(deployment, file.parent, through)
+        names = [shown.run(name) for name in methods]
+        shown.show(names, json_file, time.monotonic() - began)
+        if exit_after:
+            return
+        _what_next(deployment, names[0])
+        keep_up(deployment)
+    finally:
+        stop(deployment)
+
+
+def predict(
+    run: Annotated[str, typer.Argument(help="The run's name.")],
+    client: Annotated[str, typer.Option(help="Whose personal model.")],
+    image: Annotated[Path, typer.Option(help="A picture.", exists=True, dir_okay=False)],
+    prompt: Annotated[str, typer.Option(help="The question or instruction.")],
+) -> None:
+    """Ask a client's personal model, on the machine that holds the client's private state."""
+    from pilot_cli.local.prediction import answer
+
+    console.print(answer(run, client, image, prompt), markup=False)
+
+
+def start(deployment: Deployment) -> None:
+    """Start the services and say where they are to commands started from here."""
+    deployment.start()
+    known = {
+        "aggregator": deployment.aggregator_url,
+        "registry": deployment.registry_url,
+        "keys": str(deployment.keys),
+        "state": str(deployment.state),
+        "federation": str(deployment.federation),
+    }
+    (deployment.state / ENDPOINT).write_text(json.dumps(known))
+
+
+def stop(deployment: Deployment) -> None:
+    """Stop the services; commands started from here find nothing any more."""
+    (deployment.state / ENDPOINT).unlink(missing_ok=True)
+    deployment.stop()
+
+
+def keep_up(deployment: Deployment) -> None:
+    """Until Ctrl-C or SIGTERM; a service that dies is started again, and goes on where it was."""
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    try:
+        with suppress(KeyboardInterrupt):
+            while not ending.wait(1):
+                for name in deployment.dead():
+                    console.print(f"the {name} ended; starting it again", markup=False)
+                    deployment.start_service(name)
+                    deployment.wait_ready(name)
+    finally:
+        stop(deployment)
+
+
+def _digits(folder: Path, name: Any) -> Path:
+    from pilot_digits.federation import write_federation
+
+    return write_federation(name, folder)
+
+
+def _what_next(deployment: Deployment, run: str) -> None:
+    console.print(f"\nThe registry's pages: {deployment.registry_url}/ui", markup=False)
+    console.print(f"  any name, and as password the key in {deployment.keys / 'viewer.key'}", markup=False)
+    console.print("Try next, in another terminal:")
+    console.print(
+        f"  pilot describe round {run}/1        who was merged with whom, and how much each weighs", markup=False
+    )
+    console.print(f"  pilot verify {run} 3                recompute a merge and compare the bytes", markup=False)
+    console.print(f"  pilot get adapters {run}            what the registry holds", markup=False)
+    console.print("Ctrl-C stops the services.")

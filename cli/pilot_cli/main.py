@@ -1,0 +1,88 @@
+"""The command `pilot`: every verb in one listing, and one place where trouble becomes an exit code."""
+
+import sys
+from typing import Annotated
+
+import typer
+from pilot_client.errors import ApiError, Unreachable
+
+from pilot_cli import adapters, doctor, inspect, merge, runs, verification
+from pilot_cli.errors import AUTH, CONFLICT, FAILED, MISSING, USAGE, CommandError
+from pilot_cli.local import commands as local
+from pilot_cli.output import complaints
+
+app = typer.Typer(
+    name="pilot",
+    help="Federated tuning of multimodal LLMs across clients with different tasks.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+RUNNING, LOOKING, SHIPPING, HERE = "Run", "Look", "Adapters", "On this machine"
+
+for panel, command in [
+    (HERE, local.demo),
+    (HERE, local.up),
+    (RUNNING, runs.run),
+    (RUNNING, runs.trigger),
+    (RUNNING, runs.pause),
+    (RUNNING, runs.resume),
+    (RUNNING, runs.cancel),
+    (RUNNING, runs.retry),
+    (RUNNING, runs.verdict),
+    (RUNNING, runs.wait),
+    (RUNNING, runs.validate),
+    (LOOKING, inspect.get),
+    (LOOKING, inspect.describe),
+    (LOOKING, inspect.logs),
+    (LOOKING, inspect.compare),
+    (SHIPPING, adapters.pull),
+    (SHIPPING, adapters.diff),
+    (SHIPPING, verification.verify),
+    (SHIPPING, merge.merge),
+    (HERE, local.predict),
+    (HERE, doctor.doctor),
+]:
+    app.command(rich_help_panel=panel)(command)
+app.add_typer(adapters.alias, name="alias", rich_help_panel=SHIPPING)
+
+
+@app.callback()
+def common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"pilot {version_of('pilot-cli')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The entry point: trouble ends with what, why and what next on stderr, and a stable exit code."""
+    try:
+        app()
+    except CommandError as error:
+        _complain(error.what, error.why, error.hint)
+        sys.exit(error.exit_code)
+    except ApiError as error:
+        problem = error.problem
+        why = "\n".join(f"{e.pointer}: {e.message}" + (f" ({e.hint})" if e.hint else "") for e in problem.errors)
+        _complain(f"{problem.detail} [{problem.code}]", why, problem.hint)
+        sys.exit(
+            {401: AUTH, 403: AUTH, 404: MISSING, 409: CONFLICT, 412: CONFLICT, 422: USAGE}.get(error.status, FAILED)
+        )
+    except Unreachable as error:
+        _complain(str(error), "", "is it running? 'pilot up' starts one; 'pilot doctor' looks for the cause")
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _complain(what: str, why: str, hint: str) -> None:
+    complaints.print(f"error: {what}", style="bold red", markup=False, soft_wrap=True)
+    if why:
+        complaints.print(why, markup=False, soft_wrap=True)
+    if hint:
+        complaints.print(f"next: {hint}", markup=False, soft_wrap=True)

@@ -1,0 +1,172 @@
+"""Deployments for tests: the real services as real processes, the stand-in trainer, and a way to stop at a boundary."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pilot_cli.local.services import Deployment
+from pilot_proto.boundaries import Boundary
+
+TESTS = Path(__file__).parent
+WAIT_S = 90
+
+CLIENTS = {"vqa-1": "vqa", "vqa-2": "vqa", "cap-1": "caption", "cap-2": "caption"}
+
+
+def free_ports() -> int:
+    """A port whose successor is free too."""
+    for _ in range(100):
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+        try:
+            with socket.socket() as second:
+                second.bind(("127.0.0.1", port + 1))
+                return port
+        except OSError:
+            continue
+    raise AssertionError("no two free ports in a row")
+
+
+def write_federation(folder: Path, clients=CLIENTS) -> Path:
+    spec = {
+        "models": [{"name": "standin", "path": "model"}],
+        "tasks": [{"name": task} for task in sorted(set(clients.values()))],
+        "clients": [{"name": name, "task": task, "data": f"data/{name}"} for name, task in clients.items()],
+    }
+    document = {
+        "apiVersion": "pilot/v1alpha1",
+        "kind": "Federation",
+        "metadata": {"name": "test"},
+        "spec": spec,
+    }
+    file = folder / "federation.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def run_document(name="t", **spec):
+    base = {
+        "model": "standin",
+        "method": "fedavg",
+        "rounds": ["plain", "plain"],
+        "participation": {"grace_s": 1, "start_deadline_s": 60, "stall_s": 60, "deadline_s": 120},
+        "evaluation": {"samples": 8},
+        "retention": {"raw_updates": "forever"},
+    }
+    return {
+        "apiVersion": "pilot/v1alpha1",
+        "kind": "Run",
+        "metadata": {"name": name},
+        "spec": {**base, **spec},
+    }
+
+
+@dataclass
+class Harness:
+    """A deployment under test."""
+
+    folder: Path
+    deployment: Deployment
+
+    @classmethod
+    def start(cls, folder: Path, clients=CLIENTS, jobs: int = 4) -> "Harness":
+        folder.mkdir(parents=True, exist_ok=True)
+        boundaries = folder / "boundaries"
+        boundaries.mkdir()
+        environment = {
+            "PILOT_AGGREGATOR_JOB_ENTRY": "standin:run",
+            "PILOT_AGGREGATOR_MAX_PARALLEL": str(jobs),
+            "PILOT_AGGREGATOR_TICK_S": "0.1",
+            "PILOT_BOUNDARY_DIR": str(boundaries),
+            "PILOT_STANDIN": str(folder / "faults.json"),
+            "PYTHONPATH": str(TESTS),
+        }
+        deployment = Deployment(folder / "state", write_federation(folder, clients), free_ports(), extra=environment)
+        deployment.state.mkdir()
+        harness = cls(folder, deployment)
+        deployment.start()
+        return harness
+
+    @property
+    def aggregator(self):
+        return self.deployment.aggregator()
+
+    def faults(self, **by_client) -> None:
+        names = {name.replace("_", "-"): faults for name, faults in by_client.items()}
+        (self.folder / "faults.json").write_text(json.dumps(names))
+
+    def run(self, document=None, *, until=("Succeeded", "Failed", "Cancelled")):
+        document = document or run_document()
+        self.aggregator.create_run(document)
+        return self.wait(document["metadata"]["name"], until)
+
+    def wait(self, name, until=("Succeeded", "Failed", "Cancelled")):
+        return self.eventually(lambda: (run := self.aggregator.run(name)).status.phase in until and run)
+
+    def eventually(self, look):
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            if found := look():
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"did not happen within {WAIT_S} s\n{self.logs()}")
+
+    def kill(self, service: str) -> None:
+        process = self.deployment.processes[service]
+        process.kill()
+        process.wait()
+
+    def restart(self, service: str) -> None:
+        self.deployment.start_service(service)
+        self.deployment.wait_ready(service)
+
+    def kill_a_trainer(self) -> str | None:
+        """SIGKILL the process of some running job; its name, or None if there is none."""
+        jobs = self.deployment.state / "aggregator" / "jobs"
+        for folder in sorted(jobs.iterdir()) if jobs.exists() else []:
+            if (folder / "started").exists() and not (folder / "exit.json").exists():
+                pid = int((folder / "lock").read_text() or 0)
+                if pid and os.path.exists(f"/proc/{pid}"):
+                    os.kill(pid, signal.SIGKILL)
+                    return folder.name
+        return None
+
+    def arm(self, boundary: Boundary) -> None:
+        (self.folder / "boundaries" / boundary).touch()
+
+    def stopped_at(self, boundary: Boundary) -> bool:
+        return (self.folder / "boundaries" / f"{boundary}.reached").exists()
+
+    def release(self, boundary: Boundary) -> None:
+        (self.folder / "boundaries" / f"{boundary}.reached").unlink(missing_ok=True)
+
+    def logs(self) -> str:
+        texts = []
+        for file in sorted(self.deployment.state.rglob("*.log")) + sorted(self.deployment.state.rglob("jobs/*/log")):
+            texts.append(f"--- {file}\n{file.read_text(errors='replace')[-3000:]}")
+        return "\n".join(texts)
+
+
+@contextmanager
+def harness(folder: Path, **arguments) -> Iterator[Harness]:
+    made = Harness.start(folder, **arguments)
+    try:
+        yield made
+    finally:
+        made.deployment.stop()
+
+
+def digests(harness: Harness, name: str = "t"):
+    """Everything that a run published, by round: what must not depend on who died when."""
+    return [
+        (round.round, round.state, dict(round.outputs), dict(round.digests), round.ledger, round.plan)
+        for round in harness.aggregator.rounds(name)
+    ]
