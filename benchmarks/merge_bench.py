@@ -60,6 +60,8 @@ def naive() -> Method:
 
 
 def io() -> Method:
+    from pilot_aggregator.merge.writer import FLUSH_EVERY, begin_writeback
+
     def run(inputs: dict[str, Path], outputs: dict[str, Path], neighbours: int) -> None:
         buffer = bytearray(1 << 20)
         for path in inputs.values():
@@ -71,6 +73,8 @@ def io() -> Method:
             with path.open("wb", buffering=0) as file:
                 for start in range(0, size, len(buffer)):
                     file.write(memoryview(buffer)[: size - start])
+                    if start % FLUSH_EVERY == 0:
+                        begin_writeback(file.fileno())
                 os.fsync(file.fileno())
 
     return run

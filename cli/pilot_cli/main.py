@@ -1,6 +1,7 @@
 """The command `pilot`: every verb in one listing, and one place where trouble becomes an exit code."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ app = typer.Typer(
 
 RUNNING, LOOKING, SHIPPING, HERE = "Run", "Look", "Adapters", "On this machine"
 
-for panel, command in [
+COMMANDS: list[tuple[str, Callable[..., None]]] = [
     (HERE, local.demo),
     (HERE, local.up),
     (RUNNING, runs.run),
@@ -43,7 +44,8 @@ for panel, command in [
     (SHIPPING, merge.merge),
     (HERE, local.predict),
     (HERE, doctor.doctor),
-]:
+]
+for panel, command in COMMANDS:
     app.command(rich_help_panel=panel)(command)
 app.add_typer(adapters.alias, name="alias", rich_help_panel=SHIPPING)
 

@@ -12,7 +12,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-console = Console(highlight=False)
+PIPE_WIDTH = 160
+"""Without a terminal there is no width to fit into; tables keep their columns whole."""
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 """Knows NO_COLOR, and whether it writes to a terminal."""
 
 complaints = Console(stderr=True, highlight=False)
@@ -38,16 +41,13 @@ def print_document(document: Any, output: Format) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table without frames; on a pipe nothing is cut."""
+    """A table without frames."""
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*row)
-    if console.is_terminal:
-        console.print(table)
-    else:
-        Console(width=400, highlight=False).print(table)
+    console.print(table)
 
 
 def age(moment: datetime, now: datetime | None = None) -> str:

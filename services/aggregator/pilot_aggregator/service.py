@@ -75,7 +75,7 @@ class Service:
 
     def view(self, run: RunRecord) -> RunView:
         """The run as the API shows it."""
-        return run_view(run, self.store, self.reconciler.views.get(run.uid), self.board)
+        return run_view(run, self.store, self.reconciler.views.get((run.uid, run.round)), self.board)
 
 
 def service_of(request: Request) -> Service:

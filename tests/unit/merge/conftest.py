@@ -41,8 +41,11 @@ def save(tmp_path: Path) -> Save:
 
 
 @pytest.fixture
-def load() -> Callable[[Path], dict[str, np.ndarray]]:
-    return load_file
+def load() -> Callable[[Path], Tensors]:
+    def read(path: Path) -> Tensors:
+        return dict(load_file(path))
+
+    return read
 
 
 @pytest.fixture

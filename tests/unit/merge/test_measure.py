@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from pilot_aggregator.merge.errors import MergeRefused
-from pilot_aggregator.merge.measure import measure
+from pilot_aggregator.merge.measure import change_norms, measure
 
 
 @pytest.fixture
@@ -22,7 +22,6 @@ def test_euclidean_is_the_norm_of_all_tensors_together(inputs, lora):
     expected = pairwise([flat(lora(seed)) for seed in range(3)], lambda one, other: np.linalg.norm(one - other))
     np.testing.assert_allclose(found.matrix, expected, rtol=1e-14)
     assert found.names == ("a", "b", "c")
-    assert found.change_norms is None
 
 
 def test_euclidean_delta_weighs_every_tensor_by_how_far_it_was_trained(save, lora):
@@ -49,11 +48,11 @@ def test_euclidean_delta_weighs_every_tensor_by_how_far_it_was_trained(save, lor
     np.testing.assert_allclose(found.matrix, pairwise(adapters, distance), rtol=1e-13)
 
 
-def test_a_base_adds_how_far_each_input_has_moved(inputs, save, lora):
-    found = measure(inputs, "euclidean", base=save("base", lora(9)))
-    expected = [np.linalg.norm(flat(lora(seed)) - flat(lora(9))) for seed in range(3)]
-    np.testing.assert_allclose(found.change_norms, expected, rtol=1e-14)
-    assert found.matrix == measure(inputs, "euclidean").matrix
+def test_a_change_is_measured_from_what_each_client_was_given(inputs, save, lora):
+    given = {name: save(f"given-{name}", lora(9 + seed)) for seed, name in enumerate("abc")}
+    expected = {name: np.linalg.norm(flat(lora(seed)) - flat(lora(9 + seed))) for seed, name in enumerate("abc")}
+    assert change_norms(inputs, given) == {name: pytest.approx(norm, rel=1e-14) for name, norm in expected.items()}
+    assert change_norms(inputs, inputs) == dict.fromkeys("abc", 0.0)
 
 
 def test_product_compares_the_functions_and_not_the_factors(save, lora):
@@ -80,10 +79,8 @@ def test_distances_do_not_depend_on_the_order_of_the_inputs(inputs):
 def test_tensors_larger_than_a_block_are_measured_whole(save):
     rng = np.random.default_rng(0)
     one, other = rng.normal(size=(2, 100_003)).astype(np.float32)
-    found = measure({"a": save("a", {"t": one}), "b": save("b", {"t": other})}, "euclidean", base=save("z", {"t": one}))
-    expected = np.linalg.norm(one.astype(np.float64) - other)
-    assert found.matrix[0][1] == pytest.approx(expected, rel=1e-13)
-    assert found.change_norms == (0.0, pytest.approx(expected, rel=1e-13))
+    found = measure({"a": save("a", {"t": one}), "b": save("b", {"t": other})}, "euclidean")
+    assert found.matrix[0][1] == pytest.approx(np.linalg.norm(one.astype(np.float64) - other), rel=1e-13)
 
 
 def test_one_input_is_at_no_distance(save, lora):

@@ -1,15 +1,18 @@
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 from pilot_aggregator.merge.engine import digests
 from pilot_aggregator.merge.errors import MergeRefused
-from pilot_aggregator.merge.measure import measure
+from pilot_aggregator.merge.measure import change_norms, measure
 from pilot_aggregator.merge.mixture import Mixture
 from pilot_aggregator.merge.request import DistanceRequest, InputFile, MergeRequest, MergeResult, OutputRow
 from pilot_aggregator.merge.worker import REFUSED, TEMPORARY, USAGE, main, run, run_distances
+from pilot_proto.boundaries import Boundary
 
 
 @pytest.fixture
@@ -69,6 +72,24 @@ def test_what_a_killed_run_left_does_not_count(request_, tmp_path):
     assert run(request_).outputs["r/x"].digest == expected["r/x"].digest
 
 
+def test_a_process_killed_half_way_leaves_no_output_and_the_next_one_finishes(request_, tmp_path):
+    file, armed = tmp_path / "request.json", tmp_path / "boundaries" / Boundary.MERGE_HALF_WRITTEN
+    file.write_text(request_.model_dump_json())
+    armed.parent.mkdir()
+    armed.touch()
+    command = [sys.executable, "-m", "pilot_aggregator.merge.worker", str(file)]
+    with subprocess.Popen(command, env={**os.environ, "PILOT_BOUNDARY_DIR": str(armed.parent)}) as process:
+        while not armed.with_name(armed.name + ".reached").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert all(path.suffix == ".part" for path in left)
+    mixture = Mixture(("a", "b"), ("r/x",), ((0.5, 0.5),), row_sums_to_one=True)
+    undisturbed = digests({name: tmp_path / f"{name}.safetensors" for name in "ab"}, mixture)
+    assert run(request_).outputs["r/x"].digest == undisturbed["r/x"].digest
+
+
 def test_an_input_that_is_not_what_was_promised_is_refused(request_, save, lora, tmp_path):
     save("b", lora(5))
     with pytest.raises(MergeRefused, match=r"input 'b' is sha256:.* but sha256:.* was promised"):
@@ -96,12 +117,13 @@ def test_coefficients_that_do_not_fit_the_inputs_are_refused(request_):
 
 
 def test_distances_are_measured_once_and_kept(inputs, save, lora, tmp_path):
-    request = DistanceRequest(inputs=inputs, base=described(save("base", lora(9))), directory=str(tmp_path / "d"))
+    given = described(save("given", lora(9)))
+    request = DistanceRequest(inputs=inputs, given=dict.fromkeys("ab", given), directory=str(tmp_path / "d"))
     done = run_distances(request)
     paths = {name: tmp_path / f"{name}.safetensors" for name in "ab"}
-    measured = measure(paths, "euclidean", base=tmp_path / "base.safetensors")
+    measured = measure(paths, "euclidean")
     assert (done.names, done.matrix) == (measured.names, measured.matrix)
-    assert done.change_norms == dict(zip("ab", measured.change_norms, strict=True))
+    assert done.change_norms == change_norms(paths, dict.fromkeys("ab", tmp_path / "given.safetensors"))
     (tmp_path / "a.safetensors").unlink()
     assert run_distances(request) == done
 

@@ -78,7 +78,7 @@ class FileSink(HashOnly):
         super().write(data)
         _write_all(self._open, data)
         if before // FLUSH_EVERY != self._size // FLUSH_EVERY:
-            _begin_writeback(self._open)
+            begin_writeback(self._open)
 
     def sync(self) -> Written:
         os.fsync(self._open)
@@ -127,6 +127,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     sync_directory(path.parent)
 
 
+def begin_writeback(fd: int) -> None:
+    """Ask the system to write back what a file has so far, and to forget what is written."""
+    # Otherwise all outputs pile up in the page cache, which costs a pod its memory limit and the final fsync its time.
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def sync_directory(directory: Path) -> None:
     """Make renames in a directory durable."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -134,12 +141,6 @@ def sync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _begin_writeback(fd: int) -> None:
-    # Otherwise all outputs pile up in the page cache, which costs a pod its memory limit and the final fsync its time.
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _write_all(fd: int, data: memoryview) -> None:

@@ -42,8 +42,8 @@ class Reconciler:
     clock: Clock
     board: Board
     up_since: datetime
-    views: dict[str, RoundView] = field(default_factory=dict)
-    """What the registry last said of each run's round at work, for those who ask in between."""
+    views: dict[tuple[str, int], RoundView] = field(default_factory=dict)
+    """What the registry last said of a run's round at work, for those who ask in between."""
 
     def tick(self, name: str) -> None:
         """Take as many steps for a run as can be taken now."""
@@ -85,7 +85,7 @@ class Reconciler:
             return RoundView()
         self.actor.ensure_grants(run, round)
         self.attempts.follow(self.store.attempts(run.uid, round.number))
-        view = self.views[run.uid] = self.registry.round(run.uid, round.number)
+        view = self.views[run.uid, round.number] = self.registry.round(run.uid, round.number)
         self._note_rejections(run, round, view)
         return view
 

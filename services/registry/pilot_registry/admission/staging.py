@@ -1,0 +1,68 @@
+"""Bytes on their way in: written beside the store, hashed as they come, gone unless they are taken."""
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from pilot_registry.admission.checks import check_size
+
+
+class Staging:
+    """A folder for unfinished uploads; whatever lies there at the start is left over from a crash."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.iterdir():
+            left.unlink()
+
+    def begin(self, limit: int) -> "StagedFile":
+        """A new file that refuses to grow beyond `limit` bytes."""
+        return StagedFile(self._folder / uuid.uuid4().hex, limit)
+
+
+class StagedFile:
+    """A file that disappears at the end of the `with` block, unless the store took it."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.path = path
+        self.size = 0
+        self._limit = limit
+        self._hash = hashlib.sha256()
+        self._file: BinaryIO = path.open("w+b")
+
+    @property
+    def digest(self) -> str:
+        """Of what was written so far."""
+        return "sha256:" + self._hash.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Append; raises Refused `too_large` before the limit is passed."""
+        check_size(self.size + len(data), self._limit)
+        self._hash.update(data)
+        self._file.write(data)
+        self.size += len(data)
+
+    def read_at(self, begin: int, length: int) -> bytes:
+        """At most `length` bytes from `begin`, of a finished file."""
+        return os.pread(self._file.fileno(), length, begin)
+
+    def finish(self) -> None:
+        """Everything written can be read."""
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Everything written is on the disk."""
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""The routes that read and name versions."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Response, status
+from pilot_http.app import PREFIX
+from pilot_http.auth import Caller
+from pilot_proto.registry import (
+    AliasMove,
+    AliasPage,
+    AliasView,
+    CompareReport,
+    FileKind,
+    LineageView,
+    Release,
+    VersionPage,
+    VersionView,
+)
+
+from pilot_registry import aliases, catalog, compare, lineage
+from pilot_registry.context import InRegistry
+from pilot_registry.paging import DEFAULT_LIMIT, Cursor, Limit
+from pilot_registry.strictly import MAX_BODY_BYTES
+
+router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["adapters"])
+
+Filter = Annotated[str | None, Query(max_length=100)]
+
+
+@router.get("/adapters")
+def list_versions(
+    caller: Caller,
+    registry: InRegistry,
+    run: Filter = None,
+    kind: FileKind | None = None,
+    client: Filter = None,
+    task: Filter = None,
+    round_: Annotated[int | None, Query(alias="round", ge=0, le=1_000_000)] = None,
+    state: Literal["live", "deleted"] | None = None,
+    q: Filter = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> VersionPage:
+    """Versions that the caller may see, newest first; `q` is a part of the repository or the start of a commit."""
+    wanted = catalog.Search(run, kind, client, task, round_, state, q)
+    return catalog.search(registry, caller, wanted, limit, cursor)
+
+
+@router.get("/adapters/{ns}/{repo}/versions/{rev}")
+def get_version(ns: str, repo: str, rev: str, response: Response, caller: Caller, registry: InRegistry) -> VersionView:
+    """One version, by commit or alias; its ETag is the commit."""
+    view = catalog.get(registry, caller, f"{ns}/{repo}", rev)
+    response.headers["ETag"] = f'"{view.commit}"'
+    return view
+
+
+@router.post("/adapters/{ns}/{repo}/versions/{rev}/release", status_code=status.HTTP_201_CREATED)
+def release(
+    ns: str, repo: str, rev: str, body: Release, response: Response, caller: Caller, registry: InRegistry
+) -> VersionView:
+    """Keep a version as `released/{name}`, beyond its run."""
+    view, new = aliases.release(registry, caller, f"{ns}/{repo}", rev, body.name)
+    if not new:
+        response.status_code = status.HTTP_200_OK
+    return view
+
+
+@router.get("/adapters/{ns}/{repo}/aliases")
+def list_aliases(ns: str, repo: str, caller: Caller, registry: InRegistry) -> AliasPage:
+    """The aliases of a repository."""
+    return aliases.listing(registry, caller, f"{ns}/{repo}")
+
+
+@router.put("/adapters/{ns}/{repo}/aliases/{alias}")
+def move_alias(
+    ns: str,
+    repo: str,
+    alias: str,
+    body: AliasMove,
+    response: Response,
+    caller: Caller,
+    registry: InRegistry,
+    if_match: Annotated[str | None, Header()] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> AliasView:
+    """Point an alias to a version. `If-Match` says where it stands now, `If-None-Match: *` that it is new."""
+    view = aliases.move(registry, caller, f"{ns}/{repo}", alias, body.commit, if_match, if_none_match)
+    response.headers["ETag"] = f'"{view.commit}"'
+    return view
+
+
+@router.get("/compare")
+def get_comparison(
+    caller: Caller,
+    registry: InRegistry,
+    a: Annotated[str, Query(max_length=300)],
+    b: Annotated[str, Query(max_length=300)],
+) -> CompareReport:
+    """Distances between two versions, each written `namespace/repo@revision`."""
+    return compare.compare(registry, caller, a, b)
+
+
+@router.get("/lineage")
+def get_lineage(caller: Caller, registry: InRegistry, run: Annotated[str, Query(max_length=100)]) -> LineageView:
+    """What was made of what in a run."""
+    return lineage.lineage(registry, caller, run)

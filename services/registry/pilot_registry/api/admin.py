@@ -1,0 +1,46 @@
+"""The routes of those who operate the registry."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pilot_http.app import PREFIX
+from pilot_proto.registry import AuditPage, GcReport, ReindexReport, RejectionPage
+
+from pilot_registry import audit, garbage, rejections
+from pilot_registry.context import InRegistry
+from pilot_registry.paging import DEFAULT_LIMIT, Cursor, Limit
+from pilot_registry.strictly import MAX_BODY_BYTES
+
+router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["administration"])
+
+
+@router.get("/audit")
+def get_audit(registry: InRegistry, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> AuditPage:
+    """Who did what, newest first."""
+    return audit.page(registry, limit, cursor)
+
+
+@router.get("/rejections")
+def get_rejections(
+    registry: InRegistry,
+    run: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> RejectionPage:
+    """What admission refused, newest first."""
+    return rejections.page(registry, run, limit, cursor)
+
+
+@router.post("/admin/gc")
+def collect_garbage(
+    registry: InRegistry, dry_run: bool = True, older_than_s: Annotated[int, Query(ge=0, le=1 << 31)] = 86400
+) -> GcReport:
+    """Delete blobs that nothing refers to; a dry run only counts them."""
+    return garbage.collect(registry, older_than_s, dry_run=dry_run)
+
+
+@router.post("/admin/reindex")
+def reindex(registry: InRegistry) -> ReindexReport:
+    """Rebuild the index from the store's journal."""
+    records, versions = registry.journal.rebuild()
+    return ReindexReport(records=records, versions=versions)

@@ -1,0 +1,74 @@
+"""The application: edges built once, routes attached, nothing at module level."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from pilot_http import app as common
+from pilot_http.auth import read_keys
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from pilot_registry import errors, garbage
+from pilot_registry.api import adapters, admin, protocol, resolve
+from pilot_registry.context import Clock, Registry, open_registry
+from pilot_registry.policy import POLICY
+from pilot_registry.settings import Settings
+from pilot_registry.ui import pages
+
+log = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """The clock outside tests."""
+    return datetime.now(UTC)
+
+
+def build_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
+    """A registry over a state folder, which is migrated and brought up to date first."""
+    registry = open_registry(settings, clock)
+    app = common.build(
+        service="registry",
+        title="Pilot registry",
+        authenticate=read_keys(settings.keys),
+        policy=POLICY,
+        metrics=registry.metrics.registry,
+        ready=lambda: _check_ready(registry),
+        hosts=settings.hosts,
+    )
+    app.state.registry = registry
+    app.router.lifespan_context = _lifespan
+    errors.install(app)
+    for router in (protocol.router, protocol.files, adapters.router, admin.router, pages.router, resolve.router):
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    registry: Registry = app.state.registry
+    sweeping = asyncio.create_task(_sweep_regularly(registry))
+    yield
+    sweeping.cancel()
+    registry.journal.drain()
+    registry.database.close()
+
+
+async def _sweep_regularly(registry: Registry) -> None:
+    """Without this, retention would only promise: tombstones' bytes must go although nobody asks."""
+    while registry.settings.gc_every_s:
+        await asyncio.sleep(registry.settings.gc_every_s)
+        try:
+            await run_in_threadpool(garbage.collect, registry, registry.settings.gc_grace_s, dry_run=False)
+        except (OSError, SQLAlchemyError):
+            log.exception("the garbage collection failed; the next one will try again")
+
+
+def _check_ready(registry: Registry) -> None:
+    with registry.database.reading() as session:
+        session.execute(text("SELECT 1"))
+    registry.store.exists("blobs")

@@ -1,0 +1,70 @@
+"""The record of what admission refused."""
+
+from pilot_http.problems import PilotError
+from pilot_proto.grant import Rejection
+from pilot_proto.registry import RejectionPage, RejectionView
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pilot_registry import paging
+from pilot_registry.context import Registry
+from pilot_registry.tables import GrantRow, RejectionRow, Round
+
+MAX_MESSAGE = 1000
+
+
+def record_rejection(registry: Registry, uid: str, round_: int, client: str, error: PilotError) -> None:
+    """Note a refusal for the aggregator. Without a grant there is nobody to tell, and nothing is noted."""
+    with registry.database.writing() as session:
+        place = session.get(Round, (uid, round_))
+        if place is None or session.get(GrantRow, (uid, round_, client)) is None:
+            return
+        session.add(
+            RejectionRow(
+                uid=uid,
+                run=place.run,
+                number=round_,
+                client=client,
+                code=error.code,
+                message=error.detail[:MAX_MESSAGE],
+                at=registry.journal.now(),
+            )
+        )
+
+
+def rejections_of(session: Session, uid: str, round_: int) -> tuple[Rejection, ...]:
+    """A round's rejections, oldest first."""
+    rows = session.scalars(
+        select(RejectionRow)
+        .where(RejectionRow.uid == uid, RejectionRow.number == round_)
+        .order_by(RejectionRow.sequence)
+    )
+    return tuple(
+        Rejection(client=row.client, code=row.code, message=row.message, sequence=row.sequence) for row in rows
+    )
+
+
+def page(registry: Registry, run: str | None, limit: int, cursor: str | None) -> RejectionPage:
+    """Rejections, newest first."""
+    query = select(RejectionRow).order_by(RejectionRow.sequence.desc()).limit(limit + 1)
+    position = paging.below(cursor)
+    if position is not None:
+        query = query.where(RejectionRow.sequence < position)
+    if run is not None:
+        query = query.where(RejectionRow.run == run)
+    with registry.database.reading() as session:
+        rows = session.scalars(query).all()
+    items = tuple(_view(row) for row in rows[:limit])
+    return RejectionPage(items=items, next=paging.after(items[-1].sequence) if len(rows) > limit else None)
+
+
+def _view(row: RejectionRow) -> RejectionView:
+    return RejectionView(
+        client=row.client,
+        code=row.code,
+        message=row.message,
+        sequence=row.sequence,
+        run=row.run,
+        round=row.number,
+        at=row.at,
+    )

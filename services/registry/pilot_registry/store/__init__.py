@@ -1,0 +1,1 @@
+"""Where bytes live: a port, and its implementation in a folder."""

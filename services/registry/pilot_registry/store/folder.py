@@ -1,0 +1,126 @@
+"""The store in a folder of this machine."""
+
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pilot_registry.store.port import BlobMissing, Stored
+
+
+class FileReader:
+    """Positioned reads of an open file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read_at(self, begin: int, length: int) -> bytes:
+        """See the port."""
+        return os.pread(self._descriptor, length, begin)
+
+
+class FolderStore:
+    """Objects as files; a put is a rename of a synced file."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        root.mkdir(parents=True, exist_ok=True)
+
+    def put_file(self, key: str, staged: Path) -> None:
+        """See the port. An object that is there already gets the new file, and so a new time."""
+        target = self._root / key
+        _make_folder(target.parent)
+        with self._lock:
+            os.utime(staged)
+            staged.replace(target)
+        sync_folder(target.parent)
+
+    def put_bytes(self, key: str, body: bytes) -> None:
+        """See the port."""
+        target = self._root / key
+        _make_folder(target.parent)
+        write_durably(target, body)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[FileReader]:
+        """See the port."""
+        try:
+            descriptor = os.open(self._root / key, os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise BlobMissing(key) from error
+        try:
+            yield FileReader(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def exists(self, key: str) -> bool:
+        """See the port."""
+        return (self._root / key).is_file()
+
+    def delete_older(self, key: str, put_before: float) -> bool:
+        """See the port."""
+        target = self._root / key
+        with self._lock:
+            try:
+                if target.stat().st_mtime >= put_before:
+                    return False
+                target.unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        """See the port."""
+        return self._walk(self._root / prefix)
+
+    def _walk(self, folder: Path) -> Iterator[Stored]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            if entry.is_dir():
+                yield from self._walk(Path(entry.path))
+            elif not entry.name.startswith("."):
+                yield from self._stored(Path(entry.path))
+
+    def _stored(self, path: Path) -> Iterator[Stored]:
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return
+        yield Stored(path.relative_to(self._root).as_posix(), found.st_size, found.st_mtime)
+
+
+def write_durably(target: Path, body: bytes) -> None:
+    """Write a file so that a crash leaves either the old one or the new one, and the return means it is on disk."""
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)

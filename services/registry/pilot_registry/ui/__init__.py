@@ -1,0 +1,1 @@
+"""Pages for a browser: server-rendered, without JavaScript, assets from the wheel."""

@@ -1,0 +1,193 @@
+"""One attempt at an assignment: fetch, work, make durable, upload (docs/rounds.md, steps 3 and 4).
+
+Every step can be repeated. A result that reached the volume is uploaded and never made again.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from accelerate import Accelerator
+from pilot_proto.assignment import AdapterRef, Assignment, AssignmentView
+from pilot_proto.boundaries import Boundary, reached
+from pilot_proto.names import ADAPTER_FILE, Kind
+from pilot_proto.run import Progress
+from pilot_proto.update import STATE_FILE, PreparedModel, Update
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pilot_trainer.environment import Environment
+from pilot_trainer.errors import BadAssignment, BadConfiguration
+from pilot_trainer.exchange import Exchange, NotNeeded
+from pilot_trainer.initial import Sources, under
+from pilot_trainer.local_update import CONNECTOR, Materials, Outcome, Watch, prepare, update
+from pilot_trainer.lora import adapter_config
+from pilot_trainer.model import Base, load_base
+from pilot_trainer.results import (
+    Result,
+    claim_work,
+    find_answer,
+    find_result,
+    seal_result,
+    tidy_work,
+    write_adapter,
+    write_tensors,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Attempt:
+    """What stands where, for one incarnation."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        exchange: Exchange,
+        report: Callable[[Progress], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._env, self._exchange, self._report, self._stopping = environment, exchange, report, stopping
+        # Gradients meet only where several processes were started together.
+        self._accelerator = Accelerator()
+
+    def run(self) -> None:
+        """Everything, or as much as is not done yet. Raises TrainerError or Unreachable."""
+        try:
+            view = self._exchange.assignment()
+            result = self._result(view)
+            if self._accelerator.is_main_process:
+                self._hand_in(result, view.uid)
+        except NotNeeded as reason:
+            log.info("not needed", extra={"reason": str(reason)})
+
+    def _result(self, view: AssignmentView) -> Result:
+        folder = self._env.state_dir / view.uid
+        made = find_answer(folder / "results", view.digest)
+        if made is not None:
+            log.info("result found", extra={"folder": made.folder.name})
+            return made
+        tidy_work(folder / "work", view.digest)
+        work = claim_work(folder / "work", self._env.incarnation, view.digest)
+        self._report(Progress(stage="loading"))
+        base = load_base(self._env.model_dir, view.assignment.training.precision, self._accelerator.device)
+        _check_model(view.assignment, base)
+        materials = self._materials(view, base, work)
+        reached(Boundary.INPUTS_FETCHED)
+        log.info("working", extra={"program": view.assignment.program, "round": view.assignment.round})
+        outcome = prepare(materials) if view.assignment.program == "prepare" else update(materials, self._watch(view))
+        result = _durable(view, base, outcome, work / "draft", folder / "results")
+        reached(Boundary.RESULT_RENAMED)
+        shutil.rmtree(work, ignore_errors=True)
+        return result
+
+    def _hand_in(self, result: Result, uid: str) -> None:
+        self._report(Progress(stage="uploading"))
+        try:
+            commit = self._exchange.upload(result, uid)
+        except NotNeeded as reason:
+            if reason.code == "already_answered":
+                # Another incarnation's update was accepted: this one is nobody's private state.
+                shutil.rmtree(result.folder, ignore_errors=True)
+            raise
+        reached(Boundary.COMMITTED)
+        self._exchange.report(commit)
+        reached(Boundary.REPORTED)
+        log.info("committed", extra={"commit": commit})
+
+    def _materials(self, view: AssignmentView, base: Base, work: Path) -> Materials:
+        assignment = view.assignment
+        private = self._private(assignment)
+        text = self._fetched(assignment.inputs.text, "text", work / "text")
+        own = self._fetched(assignment.inputs.connector, "connector", work / "connector")
+        tasks = {
+            task: self._fetched(ref, "connector", work / "tasks" / task)
+            for task, ref in sorted(assignment.inputs.task_connectors.items())
+        }
+        if assignment.program != "prepare" and not (text and own):
+            raise BadAssignment("the assignment names no text or no connector adapter to start from")
+        return Materials(
+            assignment=assignment,
+            assignment_digest=view.digest,
+            base=base,
+            accelerator=self._accelerator,
+            text=text,
+            sources=Sources(base.psi_0, own, tasks, under(CONNECTOR, private)),
+            private=private,
+            data_dir=self._env.data_dir,
+            features_dir=self._env.state_dir / "features",
+            work_dir=work,
+        )
+
+    def _private(self, assignment: Assignment) -> dict[str, Tensor]:
+        if assignment.private_state is None:
+            return {}
+        return find_result(self._env.state_dir, assignment.private_state.update).private()
+
+    def _fetched(self, ref: AdapterRef | None, kind: Kind, folder: Path) -> dict[str, Tensor]:
+        if ref is None:
+            return {}
+        self._exchange.fetch(ref, folder)
+        return dict(load_file(folder / ADAPTER_FILE[kind]))
+
+    def _watch(self, view: AssignmentView) -> Watch:
+        every, last = view.assignment.training.checkpoint_every_s, time.monotonic()
+
+        def due() -> bool:
+            nonlocal last
+            if time.monotonic() - last < every:
+                return False
+            last = time.monotonic()
+            return True
+
+        return Watch(self._report, self._stopping, due)
+
+
+def _check_model(assignment: Assignment, base: Base) -> None:
+    wanted = assignment.model.digest
+    if wanted is not None and wanted != base.digest:
+        raise BadConfiguration(
+            f"the base model folder has the digest {base.digest}, but the run was prepared with {wanted} "
+            f"({assignment.model.name}); mount the same files"
+        )
+
+
+def _durable(view: AssignmentView, base: Base, outcome: Outcome, draft: Path, results: Path) -> Result:
+    assignment = view.assignment
+    # A predecessor under the same name may have died half way.
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    configs = {
+        "text": adapter_config(assignment.training.lora, assignment.model.name),
+        "connector": connector_config(base, assignment.model.name),
+    }
+    adapters = {
+        kind: write_adapter(draft, kind, tensors, configs[kind]) for kind, tensors in sorted(outcome.adapters.items())
+    }
+    private = write_tensors(draft / STATE_FILE, outcome.private) if outcome.private is not None else None
+    document = Update(
+        run=assignment.run,
+        round=assignment.round,
+        client=assignment.client,
+        task=assignment.task,
+        program=assignment.program,
+        assignment=view.digest,
+        model=PreparedModel(digest=base.digest, name=assignment.model.name),
+        adapters=adapters,
+        private_state=private,
+        **{"num_examples": 0, **outcome.facts},
+    )
+    return seal_result(draft, document, assignment, results)
+
+
+def connector_config(base: Base, model_name: str) -> dict[str, object]:
+    """`config.json` of a connector: what to put its tensors into."""
+    return {
+        "activation": base.llava.config.projector_hidden_act,
+        "base_model_name_or_path": model_name,
+        "pilot_kind": "connector",
+        "visual_width": base.visual_width,
+        "width": base.psi_0["linear_2.weight"].shape[0],
+    }

@@ -1,0 +1,65 @@
+"""Greedy answers of a model as it stands."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pilot_trainer.batches import left_padded
+from pilot_trainer.features import Features
+from pilot_trainer.model import Base
+from pilot_trainer.student import as_image_features, autocast
+
+BATCH = 32
+
+
+def answers(
+    base: Base,
+    features: Features,
+    prompts: Sequence[Sequence[int]],
+    images: Sequence[Path | None],
+    max_new_tokens: int,
+    precision: str,
+    check: Callable[[], None] = lambda: None,
+) -> list[str]:
+    """One answer per prompt, special tokens and outer blanks removed. `check` may raise between batches to stop."""
+    # Alike lengths together: less padding, and the same batches every time.
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    texts = [""] * len(prompts)
+    for start in range(0, len(order), BATCH):
+        check()
+        rows = order[start : start + BATCH]
+        seen = [image for i in rows if (image := images[i]) is not None]
+        H_BNV = features(seen) if seen else None
+        made = _generate(base, [prompts[i] for i in rows], H_BNV, max_new_tokens, precision)
+        for i, text in zip(rows, made, strict=True):
+            texts[i] = text
+    return texts
+
+
+@torch.no_grad()
+def _generate(
+    base: Base, prompts: Sequence[Sequence[int]], H_BNV: Tensor | None, max_new_tokens: int, precision: str
+) -> list[str]:
+    pad = pad_token(base)
+    ids_BL, mask_BL = left_padded(prompts, pad)
+    with autocast(base.device, precision):
+        seen = {} if H_BNV is None else {"image": as_image_features(base.llava.model.multi_modal_projector(H_BNV))}
+        out_BL = base.llava.generate(
+            input_ids=ids_BL.to(base.device),
+            attention_mask=mask_BL.to(base.device),
+            mm_encoder_outputs=seen,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            pad_token_id=pad,
+        )
+    decoded = base.tokenizer.batch_decode(out_BL[:, ids_BL.shape[1] :], skip_special_tokens=True)
+    return [text.strip() for text in decoded]
+
+
+def pad_token(base: Base) -> int:
+    """The padding token, or the end mark where a tokenizer has none."""
+    token = base.tokenizer.pad_token_id
+    return int(base.tokenizer.eos_token_id if token is None else token)

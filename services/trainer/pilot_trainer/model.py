@@ -1,0 +1,136 @@
+"""The base model: any LLaVA folder in the transformers layout, loaded frozen."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoProcessor, LlavaForConditionalGeneration
+from transformers.utils import logging as transformers_logging
+
+from pilot_trainer.errors import BadConfiguration
+
+PROJECTOR = "model.multi_modal_projector"
+# What transformers reads; a README or a download cache beside it does not change the model.
+_MODEL_FILES = (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt")
+_CHUNK_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Base:
+    """A frozen base model. Its projector is replaced by our connectors; `psi_0` keeps the original values."""
+
+    llava: Any
+    processor: Any
+    digest: str
+    psi_0: Mapping[str, Tensor]
+    act: nn.Module
+    device: torch.device
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.processor.tokenizer
+
+    @property
+    def image_token(self) -> int:
+        return int(self.llava.config.image_token_id)
+
+    @property
+    def num_image_tokens(self) -> int:
+        """N, the visual tokens of one image."""
+        vision = self.llava.config.vision_config
+        patches: int = (vision.image_size // vision.patch_size) ** 2
+        return patches if self.llava.config.vision_feature_select_strategy == "default" else patches + 1
+
+    @property
+    def visual_width(self) -> int:
+        """V, the width of one visual token."""
+        return self.psi_0["linear_1.weight"].shape[1]
+
+    def use(self, connector: nn.Module) -> None:
+        """Put a connector where the projector was."""
+        self.llava.model.multi_modal_projector = connector.to(self.device)
+
+
+def load_base(folder: Path, precision: str, device: torch.device) -> Base:
+    """Load and freeze the model in `folder`; `precision` is `bf16` or `fp32`.
+
+    Raises BadConfiguration when it is not a LLaVA model in the transformers layout, or when weights are missing.
+    """
+    check_layout(folder)
+    # Bars are for terminals; ours are log lines.
+    transformers_logging.disable_progress_bar()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    llava, info = LlavaForConditionalGeneration.from_pretrained(
+        folder, dtype=dtype, output_loading_info=True, local_files_only=True
+    )
+    missing = sorted(info["missing_keys"])
+    if missing:
+        # transformers would go on with random values.
+        raise BadConfiguration(f"{folder} lacks {len(missing)} weights of a LLaVA model, first {missing[0]}")
+    llava.requires_grad_(False).eval().to(device)
+    return frozen_base(
+        llava, AutoProcessor.from_pretrained(folder, local_files_only=True), model_digest(folder), device
+    )
+
+
+def frozen_base(llava: Any, processor: Any, digest: str, device: torch.device) -> Base:
+    """A base from a model that is in memory already."""
+    projector = llava.model.multi_modal_projector
+    psi_0 = {name: t.detach().float().cpu().clone() for name, t in sorted(projector.state_dict().items())}
+    return Base(llava, processor, digest, psi_0, projector.act, device)
+
+
+def check_layout(folder: Path) -> None:
+    """Raise BadConfiguration unless config.json describes a LLaVA model as transformers lays it out."""
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise BadConfiguration(f"{folder} is no model folder: config.json cannot be read ({error})") from error
+    if "mm_vision_tower" in config or "LlavaLlamaForCausalLM" in config.get("architectures", []):
+        raise BadConfiguration(
+            f"{folder} is in the original LLaVA layout (mm_vision_tower, model.mm_projector). Convert it with "
+            "src/transformers/models/llava/convert_llava_weights_to_hf.py of the transformers repository, or take a "
+            "converted model such as llava-hf/llava-1.5-7b-hf"
+        )
+    if config.get("model_type") != "llava":
+        raise BadConfiguration(
+            f"{folder} holds a model of type {config.get('model_type')!r}; Pilot trains models of type 'llava'"
+        )
+
+
+def model_digest(folder: Path) -> str:
+    """The digest of the names and bytes of the files that make the model."""
+    files = sorted(p for p in folder.rglob("*") if p.suffix in _MODEL_FILES and p.is_file() and not _hidden(p, folder))
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(f"{file.relative_to(folder).as_posix()}\0{file_digest(file)}\n".encode())
+    return f"sha256:{whole.hexdigest()}"
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+
+def file_digest(file: Path) -> str:
+    """`sha256:...` of a file's bytes."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def visual_features(llava: Any, pixels: Tensor) -> Tensor:
+    """H, what the projector reads: the configured hidden layers, without CLS unless kept. (B, 3, h, w) -> (B, N, V)."""
+    config = llava.config
+    with torch.no_grad():
+        hidden = llava.model.vision_tower(pixels, output_hidden_states=True).hidden_states
+    layers = config.vision_feature_layer
+    chosen = [hidden[i] for i in ([layers] if isinstance(layers, int) else layers)]
+    first = 1 if config.vision_feature_select_strategy == "default" else 0
+    return torch.cat([h[:, first:] for h in chosen], dim=-1)

@@ -1,0 +1,208 @@
+"""The local update: AdamW on the adapters, a cosine rate, clipped gradients, exact accumulation.
+
+The loop is `train`; a step is `Learner.step`. A step's loss is that of its whole effective batch: micro-batches (and
+processes) carry shares that add up, see `batches.py`. The optimiser is fresh in every update unless its state is kept.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from pilot_proto.training import Program, Training
+from pilot_proto.update import LossSummary
+from torch import Tensor, nn
+from transformers import get_scheduler
+
+from pilot_trainer.batches import Example, MicroBatch, micro_batches, plan_steps
+from pilot_trainer.features import Features
+from pilot_trainer.student import GATES, Parts, Student, autocast
+
+
+@dataclass
+class History:
+    """Sums over the steps so far; part of every checkpoint."""
+
+    first: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
+    gates: list[float] = field(default_factory=list)
+
+    def add(self, losses: Mapping[str, float], gates: Sequence[float]) -> None:
+        """Count one step."""
+        self.first = self.first or dict(losses)
+        self.last = dict(losses)
+        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in losses.items()}
+        before = self.gates or [0.0] * len(gates)
+        self.gates = [a + b for a, b in zip(before, gates, strict=True)]
+
+    def summary(self, num_steps: int) -> dict[str, LossSummary]:
+        """First, last and mean of each part."""
+        return {
+            name: LossSummary(first=self.first.get(name, 0.0), last=self.last.get(name, 0.0), mean=total / num_steps)
+            for name, total in sorted(self.sums.items())
+        }
+
+
+class Learner:
+    """A student with its optimiser, at some step of its plan."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        student: Student,
+        program: Program,
+        settings: Training,
+        examples: Sequence[Example],
+        features: Features,
+        pad_token: int,
+        seed: int,
+    ) -> None:
+        self.accelerator, self.settings = accelerator, settings
+        self._examples, self._features, self._pad_token = examples, features, pad_token
+        self.plan = plan_steps(len(examples), settings.num_train_epochs, settings.effective_batch_size, seed)
+        self.trained = {name: p for name, p in student.named_parameters() if p.requires_grad}
+        self.optimiser = _optimiser(self.trained, program, settings)
+        self.scheduler: Any = _scheduler(self.optimiser, settings, len(self.plan))
+        self.student = student
+        self._module: Any = accelerator.prepare(student) if accelerator.num_processes > 1 else student
+        self.history, self.done = History(), 0
+        self._micro: int = 0
+        torch.manual_seed(seed)
+
+    def step(self) -> None:
+        """One effective batch, one update of the adapters."""
+        parts = self.accumulate()
+        self.accelerator.clip_grad_norm_(list(self.trained.values()), self.settings.max_grad_norm)
+        self.optimiser.step()
+        self.scheduler.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self._count(parts)
+
+    def accumulate(self) -> list[Parts]:
+        """Forward and backward over the micro-batches of the next step. -> the parts of each."""
+        micros = self._micro_batches()
+        seen = [self._features(micro.images) if micro.images else None for micro in micros]
+        shares = self._shares(micros, seen)
+        done: list[Parts] = []
+        for i, (micro, H_BNV) in enumerate(zip(micros, seen, strict=True)):
+            with self._sync_only_last(i, len(micros)), autocast(self.accelerator.device, self.settings.precision):
+                parts = self._module(micro.to(self.accelerator.device), H_BNV, shares)
+                loss = self._for_all_processes(parts["total"])
+            self.accelerator.backward(loss)
+            done.append({name: value.detach() for name, value in parts.items()})
+        return done
+
+    def _micro_batches(self) -> list[MicroBatch]:
+        batch = [self._examples[i] for i in self.plan[self.done]]
+        averaging = self.settings.losses.cross_entropy
+        micros = micro_batches(batch, self.micro_size(), averaging, self._pad_token)
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        # Every process must take part equally often, so a missing share is one that weighs nothing.
+        while len(micros) % world:
+            micros.append(micros[0].weightless())
+        return micros[rank::world]
+
+    def micro_size(self) -> int:
+        """Samples per forward pass."""
+        wanted = self.settings.micro_batch_size
+        if wanted != "auto":
+            return int(wanted)
+        if self._micro == 0:
+            self._micro = self._largest_that_fits()
+        return self._micro
+
+    def _largest_that_fits(self) -> int:
+        """The whole batch on a CPU; on a GPU halved until a batch of the longest examples goes through."""
+        size: int = -(-self.settings.effective_batch_size // self.accelerator.num_processes)
+        if self.accelerator.device.type != "cuda":
+            return size
+        longest = sorted(self._examples, key=lambda e: len(e.encoded.ids))[-size:]
+        while size > 1 and not self._fits(longest[-size:]):
+            size //= 2
+        # The smallest of all processes; their batches must be cut alike.
+        sizes = self.accelerator.gather(torch.tensor([size], device=self.accelerator.device))
+        return int(sizes.min())
+
+    def _fits(self, examples: Sequence[Example]) -> bool:
+        (micro,) = micro_batches(examples, len(examples), "token-mean", self._pad_token)
+        state = torch.random.get_rng_state()
+        try:
+            with autocast(self.accelerator.device, self.settings.precision):
+                H_BNV = self._features(micro.images) if micro.images else None
+                self.student(micro.to(self.accelerator.device), H_BNV, None)["total"].backward()
+        except torch.OutOfMemoryError:
+            return False
+        finally:
+            self.optimiser.zero_grad(set_to_none=True)
+            torch.random.set_rng_state(state)
+            torch.cuda.empty_cache()
+        return True
+
+    def _shares(self, micros: Sequence[MicroBatch], seen: Sequence[Tensor | None]) -> Tensor | None:
+        """D of the whole step, over all micro-batches and processes."""
+        own = [
+            micro.image_share * share
+            for micro, H_BNV in zip(micros, seen, strict=True)
+            if H_BNV is not None and (share := self.student.step_shares(H_BNV)) is not None
+        ]
+        if self.accelerator.num_processes == 1:
+            return torch.stack(own).sum(0) if own else None
+        width = len(self.student.gate_names)
+        width = len(self.student.gate_names)
+        total = torch.stack(own).sum(0) if own else torch.zeros(1, width, device=self.accelerator.device)
+        everywhere: Tensor = self.accelerator.reduce(total, "sum")
+        return everywhere if width else None
+
+    def _sync_only_last(self, i: int, count: int) -> AbstractContextManager[Any]:
+        if i + 1 == count:
+            return nullcontext()
+        alone: AbstractContextManager[Any] = self.accelerator.no_sync(self._module)
+        return alone
+
+    def _for_all_processes(self, loss: Tensor) -> Tensor:
+        """Processes average their gradients, but their losses are shares of a sum."""
+        world = self.accelerator.num_processes
+        if world == 1:
+            return loss
+        # Gradients are exchanged when each parameter has one: a batch without images must touch the connector too.
+        touched = torch.stack([p.sum() for p in self.trained.values()]).sum()
+        return torch.add(loss * world, touched, alpha=0.0)
+
+    def _count(self, done: Sequence[Parts]) -> None:
+        names = sorted({name for parts in done for name in parts} - {GATES})
+        losses = {name: sum(parts[name].item() for parts in done if name in parts) for name in names}
+        vectors = [parts[GATES] for parts in done if GATES in parts]
+        gates = torch.stack(vectors).sum(0).tolist() if vectors else [0.0] * len(self.student.gate_names)
+        self.history.add(losses, gates)
+        self.done += 1
+
+
+def train(learner: Learner, after_step: Callable[[Learner, float], None]) -> None:
+    """Run the remaining steps; `after_step` gets the learner and samples per second, and may raise to stop."""
+    learner.student.train()
+    # The frozen encoder is part of the data: no dropout there, cached or not.
+    learner.student.llava.model.vision_tower.eval()
+    began, seen = time.monotonic(), 0
+    while learner.done < len(learner.plan):
+        seen += len(learner.plan[learner.done])
+        learner.step()
+        after_step(learner, seen / max(time.monotonic() - began, 1e-9))
+    learner.student.eval()
+
+
+def _optimiser(trained: Mapping[str, nn.Parameter], program: Program, settings: Training) -> torch.optim.AdamW:
+    rates = settings.learning_rate.of(program)
+    text = [p for name, p in trained.items() if "lora_" in name]
+    connector = [p for name, p in trained.items() if "lora_" not in name]
+    groups = [{"params": connector, "lr": rates.connector}, {"params": text, "lr": rates.text}]
+    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+
+
+def _scheduler(optimiser: torch.optim.Optimizer, settings: Training, num_steps: int) -> Any:
+    # Rounded down: rounding up, as transformers does, would spend the only step of a tiny update at rate zero.
+    warmup = int(settings.warmup_ratio * num_steps)
+    return get_scheduler(settings.lr_scheduler, optimiser, num_warmup_steps=warmup, num_training_steps=num_steps)
