@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from pilot_aggregator.jobs.local import is_locked
 from pilot_cli.local.services import Deployment
 from pilot_proto.boundaries import Boundary
 
@@ -87,7 +88,7 @@ class Harness:
             "PILOT_AGGREGATOR_TICK_S": "0.1",
             "PILOT_BOUNDARY_DIR": str(boundaries),
             "PILOT_STANDIN": str(folder / "faults.json"),
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": os.pathsep.join([str(TESTS), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
         }
         deployment = Deployment(folder / "state", write_federation(folder, clients), free_ports(), extra=environment)
         deployment.state.mkdir()
@@ -131,19 +132,19 @@ class Harness:
     def kill_a_trainer(self) -> str | None:
         """SIGKILL the process of some running job; its name, or None if there is none."""
         jobs = self.deployment.state / "aggregator" / "jobs"
-        for folder in sorted(jobs.iterdir()) if jobs.exists() else []:
-            if (folder / "started").exists() and not (folder / "exit.json").exists():
-                pid = int((folder / "lock").read_text() or 0)
-                if pid and os.path.exists(f"/proc/{pid}"):
-                    os.kill(pid, signal.SIGKILL)
-                    return folder.name
+        for folder in sorted(jobs.iterdir()):
+            if (folder / "started").exists() and is_locked(folder / "lock"):
+                os.kill(int((folder / "lock").read_text()), signal.SIGKILL)
+                return folder.name
         return None
 
     def arm(self, boundary: Boundary) -> None:
         (self.folder / "boundaries" / boundary).touch()
 
-    def stopped_at(self, boundary: Boundary) -> bool:
-        return (self.folder / "boundaries" / f"{boundary}.reached").exists()
+    def stopped_at(self, boundary: Boundary) -> int | None:
+        """The pid of the process that waits at a boundary."""
+        file = self.folder / "boundaries" / f"{boundary}.reached"
+        return int(text) if file.exists() and (text := file.read_text()) else None
 
     def release(self, boundary: Boundary) -> None:
         (self.folder / "boundaries" / f"{boundary}.reached").unlink(missing_ok=True)
@@ -164,9 +165,15 @@ def harness(folder: Path, **arguments) -> Iterator[Harness]:
         made.deployment.stop()
 
 
-def digests(harness: Harness, name: str = "t"):
-    """Everything that a run published, by round: what must not depend on who died when."""
-    return [
-        (round.round, round.state, dict(round.outputs), dict(round.digests), round.ledger, round.plan)
-        for round in harness.aggregator.rounds(name)
-    ]
+def outcome(harness: Harness, name: str):
+    """What a run published and why, without its name: what must not depend on who died when."""
+    rounds = []
+    for document in harness.aggregator.rounds(name):
+        ledger = [(e.client, e.counted, e.reason, e.num_examples, e.shares) for e in document.ledger.entries]
+        plans = [
+            (k.kind, [i.client for i in k.inputs], [o.coefficients for o in k.outputs], k.distances)
+            for k in document.plan.kinds
+        ]
+        files = {repo.partition("/")[2]: digest for repo, digest in document.digests.items()}
+        rounds.append((document.round, document.state, files, ledger, plans))
+    return rounds

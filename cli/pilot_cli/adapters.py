@@ -25,13 +25,13 @@ def pull(
     with server().registry() as registry:
         version = registry.get(f"adapters/{repo}/versions/{revision}")
         folder.mkdir(parents=True, exist_ok=True)
-        for path, file in sorted(version["manifest"]["files"].items()):
+        for path, file in sorted(version["files"].items()):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             registry.fetch(repo, version["commit"], path, target)
             _verify(target, file["digest"])
             console.print(f"{target}  {size(file['size'])}", markup=False)
-    if version["manifest"]["kind"] == "text":
+    if version["kind"] == "text":
         console.print("A text adapter alone is not the personal model: it was trained with its connector.")
 
 
@@ -44,11 +44,11 @@ def diff(first: Reference, second: Reference, output: Output = Format.TABLE) -> 
         print_document(report, output)
         return
     rows = [
-        [t["name"], f"{t['distance']:.6g}", _number(t.get("cosine")), _number(t.get("relative"))]
+        [t["name"], f"{t['l2']:.6g}", _number(t.get("cosine")), _number(t.get("relative"))]
         for t in report["tensors"]
     ]
     print_table(["TENSOR", "DISTANCE", "COSINE", "RELATIVE"], rows, right=("DISTANCE", "COSINE", "RELATIVE"))
-    console.print(f"in all: {report['distance']:.6g}", markup=False)
+    console.print(f"in all: {report['l2']:.6g}", markup=False)
 
 
 @alias.command("set")
@@ -60,9 +60,8 @@ def set_alias(
     repo, revision = parse(reference)
     with server().registry() as registry:
         commit = registry.get(f"adapters/{repo}/versions/{revision}")["commit"]
-        known = {item["alias"]: item for item in registry.get(f"adapters/{repo}/aliases")["items"]}
-        etag = known[name]["etag"] if name in known else None
-        registry.set_alias(repo, name, commit, etag)
+        known = {item["alias"]: item["commit"] for item in registry.get(f"adapters/{repo}/aliases")["items"]}
+        registry.set_alias(repo, name, commit, known.get(name))
     console.print(f"{repo}@{name} is {commit[:12]}", markup=False)
 
 

@@ -191,18 +191,17 @@ def _adapters(run: str | None, wide: bool) -> Rows:
     columns = ["REPOSITORY", "ROUND", "KIND", "COMMIT", "SIZE"] + (["STATE", "ALIASES"] if wide else [])
     rows = []
     for item in items:
-        manifest = item.get("manifest", item)
         rows.append(
             [
-                manifest["repo"],
-                str(manifest["round"]),
-                manifest["kind"],
+                item["repo"],
+                str(item["round"]),
+                item["kind"],
                 item["commit"][:12],
-                size(sum(file["size"] for file in manifest["files"].values())),
+                size(sum(file["size"] for file in item["files"].values())),
             ]
             + ([item.get("state", "-"), ",".join(item.get("aliases", [])) or "-"] if wide else [])
         )
-    return columns, rows, items, [f"{item.get('manifest', item)['repo']}@{item['commit']}" for item in items]
+    return columns, rows, items, [f"{item['repo']}@{item['commit']}" for item in items]
 
 
 def _print(found: Rows, output: Format) -> None:

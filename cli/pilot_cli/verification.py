@@ -21,7 +21,8 @@ def verify(
     """
     with server().aggregator() as aggregator:
         report = aggregator.verify(run, round_number)
-    if output in (Format.JSON, Format.YAML):
+    told = output in (Format.JSON, Format.YAML)
+    if told:
         print_document(as_json(report), output)
     elif report.outputs:
         rows = [[repo, "identical" if same else "DIFFERENT"] for repo, same in sorted(report.outputs.items())]
@@ -32,4 +33,5 @@ def verify(
         raise CommandError(f"round {round_number}: {report.message}", hint=hint, exit_code=INPUTS_DELETED)
     if report.verdict == "different":
         raise CommandError(f"round {round_number} is not what its plan says", exit_code=FAILED)
-    console.print(f"round {round_number}: {report.message or report.verdict}", markup=False)
+    if not told:
+        console.print(f"round {round_number}: {report.message or report.verdict}", markup=False)

@@ -66,6 +66,7 @@ class RegistryClient:
         return self.transport.request("GET", f"{PREFIX}/{path}", params=params).json()
 
     def set_alias(self, repo: str, alias: str, commit: str, etag: str | None) -> Any:
-        headers = {"If-Match": etag or "*"}
+        """Point an alias to a version; `etag` is the commit that it points to now, none for a new alias."""
+        headers = {"If-Match": f'"{etag}"'} if etag else {"If-None-Match": "*"}
         path = f"{PREFIX}/adapters/{repo}/aliases/{alias}"
         return self.transport.request("PUT", path, headers=headers, json={"commit": commit}).json()

@@ -1,7 +1,7 @@
 """One HTTP connection to one service: credentials, patience, and problems turned into exceptions."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +66,11 @@ class Transport:
             ApiError: the service refused.
             Unreachable: it did not answer within the patience.
         """
+        extra = arguments.pop("headers", None) or {}
         for attempt in self._attempts():
             with attempt:
                 with _reachable(self.base_url):
-                    response = self._http.request(method, path, headers=self._headers(arguments), **arguments)
+                    response = self._http.request(method, path, headers=self._headers(extra), **arguments)
                 return checked(response)
         raise AssertionError("stamina either returns or raises")
 
@@ -123,8 +124,8 @@ class Transport:
             )
         )
 
-    def _headers(self, arguments: dict[str, Any]) -> dict[str, str]:
-        extra: dict[str, str] = arguments.pop("headers", None) or {}
+    def _headers(self, extra: Mapping[str, str]) -> dict[str, str]:
+        # Read for every attempt: the token's file may have been rotated in between.
         return {"Authorization": f"Bearer {self._token.read()}", "Accept-Encoding": "identity", **extra}
 
 

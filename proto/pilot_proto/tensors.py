@@ -96,10 +96,11 @@ def parse_header(header: bytes, file_size: int) -> Header:
 
 def _strict_json(header: bytes) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-            raise HeaderError("bad_header", f"the key {_short(twice)} stands twice in the header")
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise HeaderError("bad_header", f"the key {_short(key)} stands twice in the header")
+            found[key] = value
         return found
 
     try:

@@ -43,7 +43,6 @@ SETTINGS = {
 def federation(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("federation")
     write_federation("digits", folder, sizes=Sizes(train=40, val=2, test=12))
-    (folder / "token").write_text("secret")
     return folder
 
 
@@ -69,6 +68,8 @@ class Site:
         return self.state / self.services.uid / "results"
 
     def environ(self, incarnation: str = "one", **changes: str) -> dict[str, str]:
+        self.state.mkdir(exist_ok=True)
+        (self.state / "token").write_text("secret")
         assignment = self.services.assignment
         variables = {
             "AGGREGATOR_URL": self.services.url,
@@ -80,7 +81,7 @@ class Site:
             "MODEL_DIR": str(DIGITS_TINY),
             "DATA_DIR": str(self.data / self.client),
             "STATE_DIR": str(self.state),
-            "TOKEN_FILE": str(self.data.parent / "token"),
+            "TOKEN_FILE": str(self.state / "token"),
             "TERMINATION_MESSAGE": str(self.state / "last-words"),
             **changes,
         }
@@ -140,9 +141,7 @@ class Site:
 @pytest.fixture
 def site(federation, tmp_path):
     with serving(Services()) as services:
-        found = Site(services, federation / "data", tmp_path / "state")
-        found.state.mkdir()
-        yield found
+        yield Site(services, federation / "data", tmp_path / "state")
 
 
 @pytest.fixture

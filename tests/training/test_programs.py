@@ -42,6 +42,8 @@ def test_prepare_makes_what_every_client_starts_from(site):
     assert update.adapters["connector"].num_parameters == 18_624
     assert (update.private_state, update.num_examples, update.evaluations) == (None, 0, ())
     assert update.model.name == "digits-tiny"
+    configs = {path for path in site.services.last().files if path.endswith("config.json")}
+    assert configs == {"text/adapter_config.json", "connector/config.json"}
 
 
 def test_prepare_gives_the_same_bytes_every_time_and_others_for_another_seed(site, tmp_path):
@@ -108,13 +110,7 @@ def test_what_is_uploaded_keeps_the_schema_that_prepare_set(prepared):
     for number, program in ((1, "stage-1"), (2, "stage-2")):
         prepared.go(number, program)
         assert [schema(path) for path in paths] == before
-    assert set(prepared.services.last().files) == {
-        "text/adapter_model.safetensors",
-        "text/adapter_config.json",
-        "connector/model.safetensors",
-        "connector/config.json",
-        "update.json",
-    }
+    assert set(prepared.services.last().files) == {*paths, "update.json"}
 
 
 def test_an_update_names_its_assignment_its_samples_and_its_inputs(prepared):

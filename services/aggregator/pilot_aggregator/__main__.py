@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 import uvicorn
 from filelock import FileLock, Timeout
@@ -51,8 +52,13 @@ def main() -> int:
     server = uvicorn.Server(
         uvicorn.Config(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2)
     )
-    server.run()
-    service.loop.stop()
+    try:
+        # Once it has shut down, uvicorn raises the signal that ended it again.
+        with suppress(KeyboardInterrupt):
+            server.run()
+    finally:
+        service.loop.stop()
+        service.close()
     return 0
 
 
@@ -84,7 +90,7 @@ def put_together(settings: Settings) -> Service:
     actor = Actor(store, registry, attempts, background, clock, spool)
     reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now())
     loop = Loop(store, reconciler, settings.tick_s, woken)
-    return Service(store, federation, registry, attempts, reconciler, loop, board, clock, spool)
+    return Service(store, federation, registry, attempts, background, reconciler, loop, board, clock, spool)
 
 
 def local_backend(settings: Settings, data: dict[str, str]) -> LocalBackend:

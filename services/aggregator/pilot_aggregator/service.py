@@ -12,6 +12,7 @@ from pilot_proto.run import RunView
 
 from pilot_aggregator.clock import Clock
 from pilot_aggregator.rounds.attempts import Attempts
+from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.phases import Verb, refusal
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.rounds.view import run_view
@@ -27,11 +28,18 @@ class Service:
     federation: Federation
     registry: RegistryClient
     attempts: Attempts
+    background: Background
     reconciler: Reconciler
     loop: Loop
     board: Board
     clock: Clock
     spool: Path
+
+    def close(self) -> None:
+        """Let go of threads and connections; jobs go on, and everything else is on disk."""
+        self.background.close()
+        self.attempts.close()
+        self.registry.transport.close()
 
     def run(self, name: str) -> RunRecord:
         """The run.

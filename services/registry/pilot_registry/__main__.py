@@ -5,6 +5,8 @@ import json
 import logging
 import socket
 import sys
+import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import uvicorn
@@ -15,8 +17,11 @@ from pilot_registry import garbage
 from pilot_registry.app import build_app, utc_now
 from pilot_registry.context import open_registry
 from pilot_registry.settings import Settings
-from pilot_registry.store.folder import write_durably
+from pilot_registry.store.folder import locked, write_durably
 
+log = logging.getLogger(__name__)
+
+EX_TEMPFAIL = 75
 URL_FILE = "registry.url"
 BACKLOG = 2048
 
@@ -49,8 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     settings = Settings()
     set_up_logs(settings)
     if chosen.command in (None, "serve"):
-        serve(settings)
-    elif chosen.command == "gc":
+        return serve(settings)
+    if chosen.command == "gc":
         grace = settings.gc_grace_s if chosen.older_than_s is None else chosen.older_than_s
         _print(garbage.collect(open_registry(settings, utc_now), grace, dry_run=chosen.dry_run))
     else:
@@ -63,8 +68,33 @@ def _print(report: BaseModel) -> None:
     sys.stdout.write(report.model_dump_json() + "\n")
 
 
-def serve(settings: Settings) -> None:
-    """Answer requests until a signal; `registry.url` in the state folder says where."""
+def serve(settings: Settings) -> int:
+    """Answer requests until a signal, as the only server of its state folder; the exit code."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with ExitStack() as held:
+        if not _take_over(settings, held):
+            log.error("another registry serves %s; stop it, or choose another folder", settings.state_dir)
+            return EX_TEMPFAIL
+        _serve(settings)
+    return 0
+
+
+def _take_over(settings: Settings, held: ExitStack) -> bool:
+    """Lock the state folder, giving a server that is shutting down its time; False when it stays."""
+    deadline = time.monotonic() + settings.takeover_s
+    while True:
+        try:
+            held.enter_context(locked(settings.state_dir, wait=False))
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
+
+
+def _serve(settings: Settings) -> None:
+    """`registry.url` in the state folder says where."""
     app = build_app(settings)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG) as listener:

@@ -31,6 +31,7 @@ def utc_now() -> datetime:
 def build_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     """A registry over a state folder, which is migrated and brought up to date first."""
     registry = open_registry(settings, clock)
+    registry.staging.clear()
     app = common.build(
         service="registry",
         title="Pilot registry",

@@ -61,6 +61,11 @@ class Products:
         for chunk_a, chunk_b in chunks:
             a, b = chunk_a.astype(np.float64), chunk_b.astype(np.float64)
             d = b - a
-            aa, bb = aa + float(a @ a), bb + float(b @ b)
-            ab, dd = ab + float(a @ b), dd + float(d @ d)
+            aa, bb = aa + _inner(a, a), bb + _inner(b, b)
+            ab, dd = ab + _inner(a, b), dd + _inner(d, d)
         return cls(aa, bb, ab, dd)
+
+
+def _inner(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """<x, y>, shape (n,) each. Without BLAS, whose threads cost more than chunks this small."""
+    return float(np.multiply(x, y).sum())

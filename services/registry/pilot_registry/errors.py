@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pilot_http import problems
 from pilot_http.problems import PilotError, Unavailable
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from pilot_registry.store.port import BlobMissing
 
@@ -39,6 +39,8 @@ def install(app: FastAPI) -> None:
     """Answer faults of the disk and the database with problems that say whether to try again."""
     app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(OperationalError, _database_error)
+    # Two writers met where rows cannot be locked because they do not exist yet: the second try sees the first's rows.
+    app.add_exception_handler(IntegrityError, _database_error)
     app.add_exception_handler(BlobMissing, _blob_missing)
 
 

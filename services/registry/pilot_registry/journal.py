@@ -43,10 +43,8 @@ class Journal:
 
     def append(self, session: Session, fact: Fact, by: str) -> None:
         """Record a fact and write its rows, within the caller's transaction. Call `drain` after the commit."""
-        last = session.scalar(update(JournalHead).values(last=JournalHead.last + 1).returning(JournalHead.last))
-        if last is None:
-            last = 1
-            session.add(JournalHead(id=1, last=last))
+        advance = update(JournalHead).values(last=JournalHead.last + 1).returning(JournalHead.last)
+        last = session.execute(advance).scalar_one()
         entry = Entry(sequence=last, at=self.now(), by=by, fact=fact)
         apply(session, entry)
         session.add(Outbox(sequence=last, body=canonical_bytes(as_json(entry)).decode()))
@@ -72,7 +70,7 @@ class Journal:
     def catch_up(self) -> int:
         """Replay the store's records that the database does not know; return how many."""
         with self._database.writing() as session:
-            last = session.scalar(select(JournalHead.last)) or 0
+            last = session.execute(select(JournalHead.last)).scalar_one()
             return self._replay(session, last)
 
     def rebuild(self) -> tuple[int, int]:
@@ -91,9 +89,7 @@ class Journal:
         for entry in self._records(after):
             apply(session, entry)
             replayed, last = replayed + 1, entry.sequence
-        if replayed:
-            session.execute(delete(JournalHead))
-            session.add(JournalHead(id=1, last=last))
+        session.execute(update(JournalHead).values(last=last))
         return replayed
 
     def _records(self, after: int) -> Iterator[Entry]:

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """How often garbage is swept while serving; 0: only on request."""
     gc_grace_s: int = Field(default=86400, ge=0)
     """Garbage younger than this stays."""
+    takeover_s: float = Field(default=8, ge=0)
+    """How long a new server waits for one that is shutting down on the same folder."""
     log_format: Literal["text", "json"] = "text"
 
     @property

@@ -21,7 +21,9 @@ def _reader(model: type[S]) -> Callable[[Any], S]:
     def read(value: Any) -> S:
         try:
             # Without a content type of JSON, FastAPI hands on the bytes as they came.
-            return model.read_strictly(value if isinstance(value, bytes) else json.dumps(value, allow_nan=False))
+            plain = json.loads(value) if isinstance(value, bytes) else value
+            # Written again, because that refuses NaN and numbers that are too large for a float.
+            return model.read_strictly(json.dumps(plain, allow_nan=False))
         except ValidationError as error:
             faults = [
                 FieldError(pointer="".join(f"/{part}" for part in fault["loc"]), message=str(fault["msg"]))

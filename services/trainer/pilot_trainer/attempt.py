@@ -58,17 +58,18 @@ class Attempt:
         try:
             view = self._exchange.assignment()
             result = self._result(view)
-            if self._accelerator.is_main_process:
+            if result is not None:
                 self._hand_in(result, view.uid)
         except NotNeeded as reason:
             log.info("not needed", extra={"reason": str(reason)})
 
-    def _result(self, view: AssignmentView) -> Result:
+    def _result(self, view: AssignmentView) -> Result | None:
+        """The answer, found or made; None in a process that only helped another on its GPU."""
         folder = self._env.state_dir / view.uid
         made = find_answer(folder / "results", view.digest)
         if made is not None:
             log.info("result found", extra={"folder": made.folder.name})
-            return made
+            return made if self._accelerator.is_main_process else None
         tidy_work(folder / "work", view.digest)
         work = claim_work(folder / "work", self._env.incarnation, view.digest)
         self._report(Progress(stage="loading"))
@@ -78,6 +79,8 @@ class Attempt:
         reached(Boundary.INPUTS_FETCHED)
         log.info("working", extra={"program": view.assignment.program, "round": view.assignment.round})
         outcome = prepare(materials) if view.assignment.program == "prepare" else update(materials, self._watch(view))
+        if not self._accelerator.is_main_process:
+            return None
         result = _durable(view, base, outcome, work / "draft", folder / "results")
         reached(Boundary.RESULT_RENAMED)
         shutil.rmtree(work, ignore_errors=True)

@@ -40,6 +40,8 @@ class Environment:
     state_dir: Path
     num_threads: int
     termination_message: Path | None
+    patience_s: float
+    """How long to wait for a service that is away, where nothing can be done without it."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Environment":
@@ -63,7 +65,8 @@ class Environment:
             data_dir=Path(data) if data else None,
             state_dir=Path(environ["PILOT_STATE_DIR"]),
             num_threads=_number(environ, "OMP_NUM_THREADS", "1"),
-            termination_message=_termination_message(environ),
+            termination_message=termination_message(environ),
+            patience_s=_number(environ, "PILOT_PATIENCE_S", "600"),
         )
 
 
@@ -80,7 +83,7 @@ def _number(environ: Mapping[str, str], name: str, default: str) -> int:
     return int(text)
 
 
-def _termination_message(environ: Mapping[str, str]) -> Path | None:
+def termination_message(environ: Mapping[str, str]) -> Path | None:
     """Where Kubernetes reads a container's last words, unless another file is named."""
     named = environ.get("PILOT_TERMINATION_MESSAGE")
     if named:

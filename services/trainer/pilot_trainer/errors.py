@@ -50,10 +50,27 @@ class Temporary(TrainerError):
 
 
 class DidNotMove(TrainerError):
-    """An adapter that had to learn is bit for bit what it was."""
+    """An adapter that had to learn is bit for bit what it was. Deterministic, so not worth another try."""
 
-    exit_code = Exit.INTERNAL
+    exit_code = Exit.BAD_CONFIGURATION
     code = "adapter_did_not_move"
+
+
+class Diverged(TrainerError):
+    """Training ended in values that are not finite. Deterministic, so not worth another try."""
+
+    exit_code = Exit.BAD_CONFIGURATION
+    code = "diverged"
+
+
+class Refused(TrainerError):
+    """The registry did not admit the update; `code` is its reason."""
+
+    exit_code = Exit.BAD_DATA
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SymmetricStart(UserWarning):

@@ -16,14 +16,12 @@ from pilot_proto.run import Progress
 from pilot_proto.update import Update
 
 from pilot_trainer.environment import Environment
-from pilot_trainer.errors import BadAssignment, BadConfiguration, TrainerError
+from pilot_trainer.errors import BadAssignment, BadConfiguration, Refused, TrainerError
 from pilot_trainer.model import file_digest
 from pilot_trainer.results import Result
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 600.0
-"""How long to wait for a service that is away, where nothing can be done without it."""
 _NOT_NEEDED = frozenset({"already_answered", "round_closed"})
 
 
@@ -40,9 +38,9 @@ class Exchange:
 
     def __init__(self, environment: Environment) -> None:
         token = Token(file=environment.token_file)
-        patient = Transport(environment.aggregator_url, token, patience_s=PATIENCE_S)
+        patient = Transport(environment.aggregator_url, token, patience_s=environment.patience_s)
         hasty = Transport(environment.aggregator_url, token)
-        registry = Transport(environment.registry_url, token, patience_s=PATIENCE_S)
+        registry = Transport(environment.registry_url, token, patience_s=environment.patience_s)
         self._transports = (patient, hasty, registry)
         self._aggregator, self._hints = AggregatorClient(patient), AggregatorClient(hasty)
         self._registry = RegistryClient(registry)
@@ -61,7 +59,7 @@ class Exchange:
         try:
             view = self._aggregator.assignment(*self._place)
         except ApiError as error:
-            raise _refused(error) from error
+            raise meaning_of(error) from error
         if document_digest(view.assignment) != view.digest:
             raise BadAssignment(f"the assignment does not have the digest {view.digest} that came with it")
         return view
@@ -74,7 +72,7 @@ class Exchange:
             try:
                 self._registry.download(adapter, path, target)
             except ApiError as error:
-                raise _refused(error) from error
+                raise meaning_of(error) from error
             _verify(target, ref, adapter)
 
     def upload(self, result: Result, uid: str) -> str:
@@ -92,7 +90,9 @@ class Exchange:
             manifest = manifest_of(result.update, result.assignment(), refs)
             return self._registry.commit(manifest, uid=uid, round=result.update.round).commit
         except ApiError as error:
-            raise _refused(error) from error
+            if error.status in (400, 413, 422):
+                raise Refused(error.code, str(error)) from error
+            raise meaning_of(error) from error
 
     def progress(self, progress: Progress) -> None:
         """Tell where we are, once."""
@@ -142,7 +142,7 @@ def _verify(file: Path, ref: FileRef, adapter: AdapterRef) -> None:
         )
 
 
-def _refused(error: ApiError) -> Exception:
+def meaning_of(error: ApiError) -> Exception:
     """What a refusal means for this attempt."""
     if error.code in _NOT_NEEDED or error.status in (409, 410):
         return NotNeeded(error)

@@ -88,6 +88,8 @@ def features_for(
         _fill(folder / key, encoder, unique, check)
         return Cache(folder / key, unique, base.device)
     except OSError as error:
+        # What was written would only stand in the way of checkpoints and results.
+        shutil.rmtree(folder / key, ignore_errors=True)
         log.warning("feature cache off", extra={"reason": f"the state volume refused: {error}"})
         return encoder
 

@@ -11,7 +11,8 @@ from pilot_trainer.features import Features
 from pilot_trainer.model import Base
 from pilot_trainer.student import as_image_features, autocast
 
-BATCH = 32
+BATCH_TOKENS = 24_000
+"""Prompt and answer tokens of one batch: all hundred of a tiny model at once, about thirty of a 7B's."""
 
 
 def answers(
@@ -24,18 +25,26 @@ def answers(
     check: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """One answer per prompt, special tokens and outer blanks removed. `check` may raise between batches to stop."""
-    # Alike lengths together: less padding, and the same batches every time.
-    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     texts = [""] * len(prompts)
-    for start in range(0, len(order), BATCH):
+    for rows in batches([len(prompt) for prompt in prompts], max_new_tokens):
         check()
-        rows = order[start : start + BATCH]
         seen = [image for i in rows if (image := images[i]) is not None]
         H_BNV = features(seen) if seen else None
         made = _generate(base, [prompts[i] for i in rows], H_BNV, max_new_tokens, precision)
         for i, text in zip(rows, made, strict=True):
             texts[i] = text
     return texts
+
+
+def batches(lengths: Sequence[int], max_new_tokens: int) -> list[list[int]]:
+    """Rows that are answered together: alike lengths, so that there is little padding, and at most BATCH_TOKENS."""
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    groups: list[list[int]] = []
+    for i in order:
+        if not groups or (len(groups[-1]) + 1) * (lengths[i] + max_new_tokens) > BATCH_TOKENS:
+            groups.append([])
+        groups[-1].append(i)
+    return groups
 
 
 @torch.no_grad()

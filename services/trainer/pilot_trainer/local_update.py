@@ -22,7 +22,7 @@ from pilot_trainer import checkpoint
 from pilot_trainer.connector import Connector
 from pilot_trainer.conversation import Chat
 from pilot_trainer.dataset import read_description
-from pilot_trainer.errors import BadAssignment, BadData, DidNotMove, Temporary
+from pilot_trainer.errors import BadAssignment, BadData, DidNotMove, Diverged, Temporary
 from pilot_trainer.evaluation import Exam
 from pilot_trainer.examples import TrainingData, training_data
 from pilot_trainer.features import Features, features_for
@@ -209,6 +209,7 @@ class LocalUpdate:
 
     def _outcome(self, learner: Learner, data: TrainingData, evaluations: list[EvaluationResult]) -> Outcome:
         connector, text = connector_tensors(learner.student.connector), self._adapter.tensors()
+        _assert_finite({**connector, **text})
         private = {f"{CONNECTOR}.{name}": t for name, t in connector.items()}
         private |= {f"{TEXT}.{name}": t for name, t in text.items()}
         if self._settings.optimiser_state == "kept":
@@ -224,6 +225,15 @@ class LocalUpdate:
             "evaluations": evaluations,
         }
         return Outcome({"text": text, "connector": under("task", connector)}, private, facts)
+
+
+def _assert_finite(tensors: Mapping[str, Tensor]) -> None:
+    broken = sorted(name for name, t in tensors.items() if not t.isfinite().all())
+    if broken:
+        raise Diverged(
+            f"training diverged: {len(broken)} tensors hold values that are not finite, first {broken[0]}; "
+            "lower training.learning_rate or max_grad_norm"
+        )
 
 
 def connector_tensors(connector: Connector) -> dict[str, Tensor]:

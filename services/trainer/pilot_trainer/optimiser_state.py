@@ -28,6 +28,4 @@ def keep_moments(learner: Learner, kept: Mapping[str, Tensor]) -> None:
         part, name = key.split("/", 1)
         parameter = learner.trained.get(name)
         if parameter is not None and (part == "step" or parameter.shape == tensor.shape):
-            # torch keeps the step count of AdamW on the CPU.
-            value = tensor.clone() if part == "step" else tensor.to(parameter.device)
-            learner.optimiser.state[parameter][part] = value
+            learner.optimiser.state[parameter][part] = tensor.to(parameter.device, copy=True)

@@ -16,7 +16,7 @@ import torch
 from pilot_client.errors import Unreachable
 
 from pilot_trainer.attempt import Attempt
-from pilot_trainer.environment import Environment
+from pilot_trainer.environment import Environment, termination_message
 from pilot_trainer.errors import Exit, Temporary, TrainerError
 from pilot_trainer.exchange import Exchange
 from pilot_trainer.logs import log_to_stdout
@@ -31,7 +31,7 @@ def run(environ: Mapping[str, str]) -> int:
     try:
         environment = Environment.read(environ)
     except TrainerError as error:
-        return _failed(error, None)
+        return _failed(error, termination_message(environ))
     torch.set_num_threads(environment.num_threads)
     exchange = Exchange(environment)
     reporter = Reporter(exchange.progress)
@@ -39,7 +39,7 @@ def run(environ: Mapping[str, str]) -> int:
         with _stop_request() as stopping:
             Attempt(environment, exchange, reporter.report, stopping.is_set).run()
     except Exception as problem:
-        reason = _as_trainer_error(problem)
+        reason = as_trainer_error(problem)
         reporter.close()
         exchange.failure(reason)
         return _failed(reason, environment.termination_message)
@@ -49,7 +49,7 @@ def run(environ: Mapping[str, str]) -> int:
     return Exit.DONE
 
 
-def _as_trainer_error(problem: Exception) -> TrainerError:
+def as_trainer_error(problem: Exception) -> TrainerError:
     """What an exception means for the orchestrator."""
     if isinstance(problem, TrainerError):
         return problem

@@ -4,6 +4,7 @@ The loop is `train`; a step is `Learner.step`. A step's loss is that of its whol
 processes) carry shares that add up, see `batches.py`. The optimiser is fresh in every update unless its state is kept.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +21,8 @@ from transformers import get_scheduler
 from pilot_trainer.batches import Example, MicroBatch, micro_batches, plan_steps
 from pilot_trainer.features import Features
 from pilot_trainer.student import GATES, Parts, Student, autocast
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -85,6 +88,7 @@ class Learner:
     def accumulate(self) -> list[Parts]:
         """Forward and backward over the micro-batches of the next step. -> the parts of each."""
         micros = self._micro_batches()
+        self._say_what_is_approximate(len(micros))
         seen = [self._features(micro.images) if micro.images else None for micro in micros]
         shares = self._shares(micros, seen)
         done: list[Parts] = []
@@ -95,6 +99,12 @@ class Learner:
             self.accelerator.backward(loss)
             done.append({name: value.detach() for name, value in parts.items()})
         return done
+
+    def _say_what_is_approximate(self, num_micros: int) -> None:
+        """Every loss adds up exactly over micro-batches but one, which is not the default."""
+        over = self.settings.losses.difference_form.over
+        if self.done == 0 and num_micros > 1 and over != "image":
+            log.warning("difference loss per micro-batch", extra={"over": over, "micro_batches": num_micros})
 
     def _micro_batches(self) -> list[MicroBatch]:
         batch = [self._examples[i] for i in self.plan[self.done]]
@@ -199,7 +209,7 @@ def _optimiser(trained: Mapping[str, nn.Parameter], program: Program, settings: 
     text = [p for name, p in trained.items() if "lora_" in name]
     connector = [p for name, p in trained.items() if "lora_" not in name]
     groups = [{"params": connector, "lr": rates.connector}, {"params": text, "lr": rates.text}]
-    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
 
 
 def _scheduler(optimiser: torch.optim.Optimizer, settings: Training, num_steps: int) -> Any:

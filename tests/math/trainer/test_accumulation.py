@@ -1,10 +1,14 @@
 """A step is its whole effective batch, however it is cut, padded or cached."""
 
+import multiprocessing
+import os
+import socket
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from pilot_digits.models import DIGITS_TINY
 from pilot_proto.training import Training
 from pilot_trainer.batches import Example
@@ -83,6 +87,46 @@ def test_micro_batches_give_the_loss_and_the_gradient_of_the_whole_batch(program
     whole = gradients(program, micro_batch_size=8, losses=losses)
     assert_equal(gradients(program, micro_batch_size=2, losses=losses), whole)
     assert_equal(gradients(program, micro_batch_size=1, losses=losses), whole)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def in_process(rank: int, world: int, port: int, program: str, file: Path) -> None:
+    """One of several data-parallel processes; the first writes down its gradients and its share of the loss."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+    }
+    AcceleratorState._reset_state(reset_partial_state=True)
+    parts, grads = gradients(program)
+    torch.save((parts["total"], grads), file.with_suffix(f".{rank}"))
+
+
+@pytest.mark.parametrize("program", ["stage-1", "stage-2"])
+def test_two_processes_give_the_gradient_of_one(program, tmp_path):
+    file, port, fork = tmp_path / "gradients", free_port(), multiprocessing.get_context("fork")
+    children = [fork.Process(target=in_process, args=(rank, 2, port, program, file)) for rank in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    (total_0, grads_0), (total_1, grads_1) = (torch.load(file.with_suffix(f".{rank}")) for rank in range(2))
+    parts, grads = gradients(program)
+    assert total_0 + total_1 == pytest.approx(parts["total"], rel=1e-6)
+    for name, gradient in grads.items():
+        torch.testing.assert_close(grads_0[name], gradient, rtol=1e-4, atol=1e-6)
+        assert torch.equal(grads_0[name], grads_1[name])
 
 
 def test_balance_per_image_is_exact_too():

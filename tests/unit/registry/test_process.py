@@ -99,3 +99,21 @@ def test_garbage_is_collected_and_the_index_rebuilt_from_the_command_line(folder
     rebuilt = World(app_in(folder))
     assert rebuilt.call("viewer", "GET", "/adapters").json() == before
     rebuilt.app.state.registry.database.close()
+
+
+def test_a_second_server_on_the_same_folder_says_so_and_leaves(folder: Path):
+    with serving(folder):
+        second = subprocess.run(
+            [sys.executable, "-m", "pilot_registry"], env=environment(folder), capture_output=True, check=False
+        )
+    assert second.returncode == 75
+    assert b"another registry serves" in second.stderr
+
+
+def test_garbage_can_be_collected_beside_a_running_server(folder: Path):
+    with serving(folder) as (_, url):
+        left = folder / "state" / "staging" / "upload-in-progress"
+        left.write_bytes(b"half")
+        assert command(folder, "gc", "--older-than-s", "0")["dry_run"] is False
+        assert left.exists()
+        assert httpx.get(f"{url}/readyz").status_code == 200

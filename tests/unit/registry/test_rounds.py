@@ -170,6 +170,16 @@ def test_a_publication_is_read_strictly(world: World):
     assert answer.json()["errors"][0]["pointer"] == "/manifests/0/colour"
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "application/octet-stream"])
+def test_numbers_that_no_float_holds_are_refused(world: World, media_type: str):
+    manifest = world.output("task-vqa-connector", parents=({"repo": "a/b", "commit": "0" * 40, "coefficient": 7.5},))
+    raw = canonical_bytes(world.publication(manifest)).replace(b"7.5", b"1e999")
+    answer = world.call(
+        "aggregator", "POST", f"/rounds/{UID}/1/publish", content=raw, headers={"content-type": media_type}
+    )
+    assert problem(answer) == (422, "invalid")
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity"])
 def test_numbers_that_are_not_json_are_refused(world: World, number: str):
     answer = world.call(

@@ -161,6 +161,22 @@ def test_each_program_trains_exactly_its_adapters_at_7b(llava_7b, adapter_7b):
     assert trained_7b(llava_7b, "stage-2") == {**text, "task": PROJECTOR_7B, "router": 3_075, **foreign}
 
 
+def test_the_trained_names_at_7b_are_exactly_these(llava_7b, adapter_7b):
+    trained_7b(llava_7b, "stage-2")
+    psi = ["linear_1.bias", "linear_1.weight", "linear_2.bias", "linear_2.weight"]
+    adapters = ["task", "cross.caption", "cross.grounding"]
+    connector = {f"model.multi_modal_projector.{a}.{p}" for a in adapters for p in psi}
+    connector |= {f"model.multi_modal_projector.router.{p}" for p in ("bias", "weight")}
+    linears = [f"self_attn.{x}_proj" for x in "qkvo"] + [f"mlp.{x}_proj" for x in ("gate", "up", "down")]
+    text = {
+        f"model.language_model.layers.{i}.{linear}.lora_{x}.default.weight"
+        for i in range(32)
+        for linear in linears
+        for x in "AB"
+    }
+    assert {name for name, p in llava_7b.named_parameters() if p.requires_grad} == connector | text
+
+
 def test_stage_2_at_7b_holds_the_moa_that_was_counted(llava_7b, adapter_7b):
     trained_7b(llava_7b, "stage-2")
     connector = llava_7b.model.multi_modal_projector

@@ -27,6 +27,7 @@ def get_assignment(run: str, n: Number, client: str, service: Aggregator) -> Ass
 @router.post("/progress", status_code=204)
 def post_progress(run: str, n: Number, client: str, body: Progress, service: Aggregator) -> Response:
     record = service.run(run)
+    service.assignment(record, n, client)
     service.board[record.uid, n, client] = (body, service.clock.now())
     return Response(status_code=204)
 

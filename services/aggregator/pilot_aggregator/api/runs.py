@@ -14,7 +14,7 @@ from pilot_proto.federation import Federation
 from pilot_proto.presets import expand
 from pilot_proto.problem import FieldError, InvalidDocument
 from pilot_proto.report import RunReport
-from pilot_proto.run import DryRun, RunPage, RunSpec, RunView, StartFrom, Trigger
+from pilot_proto.run import DryRun, RunPage, RunSpec, RunView, Trigger
 
 from pilot_aggregator.rounds import creation
 from pilot_aggregator.rounds.creation import Source
@@ -56,7 +56,7 @@ def create_run(
 ) -> RunView | DryRun:
     run = expand(_parsed(raw))
     clients = creation.check(run, service.federation)
-    source = _source(service, run.spec.start_from)
+    source = _source(service, run.spec)
     warnings = creation.warnings(run.spec, clients)
     if dry_run:
         response.status_code = 200
@@ -66,6 +66,7 @@ def create_run(
     if known is not None:
         if known[0] != digest:
             raise coded(Invalid, "idempotency_key_reused", f"key {idempotency_key!r} was used for another request")
+        response.headers["Location"] = f"{PREFIX}/runs/{known[1]}"
         return service.view(service.run(known[1]))
     record, first = creation.new_run(run, uuid.uuid4().hex, clients, service.clock.now(), source)
     remember = (str(caller), idempotency_key, digest) if idempotency_key else None
@@ -162,7 +163,8 @@ def _parsed(raw: bytes) -> Any:
         raise Invalid(f"the body is neither JSON nor YAML: {error}") from error
 
 
-def _source(service: Service, wanted: StartFrom | None) -> Source | None:
+def _source(service: Service, spec: RunSpec) -> Source | None:
+    wanted = spec.start_from
     if wanted is None:
         return None
     run = service.store.run(wanted.run)
@@ -172,4 +174,7 @@ def _source(service: Service, wanted: StartFrom | None) -> Source | None:
     if round is None or round.publication is None:
         detail = f"round {wanted.round} of run {wanted.run!r} is not published"
         raise coded(Invalid, "not_published", detail, f"published rounds: 0 to {run.published}")
+    if run.spec.model != spec.model:
+        detail = f"run {wanted.run!r} tuned {run.spec.model!r}; its adapters do not fit {spec.model!r}"
+        raise coded(Invalid, "other_model", detail, f"write 'model: {run.spec.model}', or leave start_from out")
     return Source(run, round)

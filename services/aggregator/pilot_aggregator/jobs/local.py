@@ -110,6 +110,7 @@ class LocalBackend:
         folder = self._folder / name
         if not (folder / "spec.json").exists():
             return None
+        # Asked before the lock, which a process takes first: one that starts between the two questions is not lost.
         started_at = _modified(folder / "started")
         if is_locked(folder / "lock"):
             return JobState("Running", started_at=started_at)
@@ -119,7 +120,7 @@ class LocalBackend:
             ended = json.loads(exit_file.read_text())
             phase: JobPhase = "Succeeded" if ended["exit_code"] == 0 else "Failed"
             return JobState(phase, ended["exit_code"], ended["message"], started_at, _modified(exit_file))
-        if (folder / "started").exists():
+        if started_at is not None:
             return JobState("Lost", message="the process was killed", started_at=started_at)
         if (folder / "deleted").exists():
             return JobState("Lost", message="deleted before it started")

@@ -154,7 +154,10 @@ class Actor:
     def _plan(self, run: RunRecord, round: RoundRecord) -> bool:
         measured: Any = round.measured or {}
         answered = self._answers(run, round)
-        plan = merge_plan(run.plan, round.number, answered, measured, run.slots)
+        try:
+            plan = merge_plan(run.plan, round.number, answered, measured, run.slots)
+        except ValueError as error:
+            raise Unrecoverable("MergeRefused", f"round {round.number}: {error}") from error
         made = ledger(run.plan, round.number, answered, plan, measured)
         counted = sum(answer.counted for answer in answered)
         self._step(round, "RoundPlanned", f"{counted} of {len(answered)} clients count", plan=plan, ledger=made)

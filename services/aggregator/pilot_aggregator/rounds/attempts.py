@@ -62,6 +62,10 @@ class Attempts:
         """What the attempt printed."""
         return self._backend.logs(attempt.job)
 
+    def close(self) -> None:
+        """Let go of the backend; its jobs go on."""
+        self._backend.close()
+
     def _create(self, attempt: AttemptRecord) -> None:
         try:
             self._backend.create(attempt.job, attempt.rendered)

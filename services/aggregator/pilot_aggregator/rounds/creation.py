@@ -36,11 +36,8 @@ def check(run: Run, federation: Federation) -> tuple[Client, ...]:
     if run.spec.model not in models:
         hint = f"the federation offers: {', '.join(models)}"
         faults.append(FieldError(pointer="/spec/model", message=f"unknown model {run.spec.model!r}", hint=hint))
-    known = sorted(client.name for client in federation.spec.clients)
-    for index, name in enumerate(run.spec.clients if run.spec.clients != "all" else ()):
-        if name not in known:
-            hint = f"the federation has: {', '.join(known)}"
-            faults.append(FieldError(pointer=f"/spec/clients/{index}", message=f"unknown client {name!r}", hint=hint))
+    if run.spec.clients != "all":
+        faults += _client_faults(run.spec.clients, sorted(client.name for client in federation.spec.clients))
     for kind, rule in (("connector", run.spec.merge.connector), ("text", run.spec.merge.text)):
         try:
             check_rule(rule)
@@ -49,6 +46,20 @@ def check(run: Run, federation: Federation) -> tuple[Client, ...]:
     if faults:
         raise InvalidDocument("run", faults)
     return chosen(federation, run.spec.clients)
+
+
+def _client_faults(names: Sequence[str], known: Sequence[str]) -> list[FieldError]:
+    hint = f"the federation has: {', '.join(known)}"
+    if not names:
+        return [FieldError(pointer="/spec/clients", message="a run needs at least one client", hint=hint)]
+    faults = []
+    for index, name in enumerate(names):
+        pointer = f"/spec/clients/{index}"
+        if name not in known:
+            faults.append(FieldError(pointer=pointer, message=f"unknown client {name!r}", hint=hint))
+        elif name in names[:index]:
+            faults.append(FieldError(pointer=pointer, message=f"client {name!r} is named twice", hint="leave one out"))
+    return faults
 
 
 def warnings(spec: RunSpec, clients: Sequence[Client]) -> list[str]:

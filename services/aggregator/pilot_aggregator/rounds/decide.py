@@ -214,7 +214,8 @@ def _collecting(seen: RunSeen, round: RoundSeen, now: datetime) -> Decision:
         gap = missing(policy, _tasks(round), answered)
         return _missed(round, gap) if gap else Seal()
     hopeless = missing(policy, _tasks(round), answered + [c.name for c in pending])
-    if hopeless:
+    if hopeless and round.program != "evaluate":
+        # What an evaluation lost is missing, but those still at work are heard.
         return _missed(round, hopeless)
     if (overdue := _overdue(pending, policy, seen.up_since, now)) is not None:
         return overdue
@@ -263,9 +264,14 @@ def _overdue(clients: list[ClientSeen], policy: Participation, up_since: datetim
         for c in clients
         if (a := _active(c))
         and a.state == "Running"
-        and _since(max(a.progress_at or a.started_at or a.intended_at, up_since), now) > policy.stall_s
+        and _since(max(_last_sign(a), up_since), now) > policy.stall_s
     ]
     return Stop(tuple(stalled), "Stalled") if stalled else None
+
+
+def _last_sign(attempt: AttemptSeen) -> datetime:
+    """When it was last known to live. Progress older than its start is an earlier attempt's."""
+    return max(moment for moment in (attempt.progress_at, attempt.started_at, attempt.intended_at) if moment)
 
 
 def _active(client: ClientSeen) -> AttemptSeen | None:

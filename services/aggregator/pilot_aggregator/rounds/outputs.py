@@ -30,7 +30,7 @@ def publication(
 ) -> Published:
     """The versions of a round. `before` is where everybody stood; slots that nothing was made for stay."""
     assert model.digest is not None, "round 0 found out the model's digest"
-    after = dict(before)
+    after = {slot: adapter for slot, adapter in before.items() if not any(_superseded(slot, k) for k in plan.kinds)}
     manifests = []
     commits = {}
     digest = document_digest(plan)
@@ -85,6 +85,17 @@ def _config(kind: Kind, plan: MergePlan, sealed: SealedRound, before: Slots) -> 
     if plan.program == "prepare":
         return sealed.updates[0].files[update_path(kind, CONFIG_FILE[kind])]
     return before[slots.base_slot(kind)].files[CONFIG_FILE[kind]]
+
+
+def _superseded(slot: str, plan: KindPlan) -> bool:
+    """Whether a slot is more personal than what the rule makes, so that it would hide the rule's outputs for ever.
+
+    Only a run that starts from another, whose rule had a narrower scope, has such slots.
+    """
+    kind, scope, *_ = slot.split("/")
+    if kind != plan.kind or any(output.client for output in plan.outputs):
+        return False
+    return scope == "client" or (scope == "task" and not any(output.task for output in plan.outputs))
 
 
 def _slot(kind: Kind, output: PlanOutput) -> str:

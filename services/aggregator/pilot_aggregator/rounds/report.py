@@ -90,10 +90,11 @@ def _task(task: str, members: Sequence[ClientReport]) -> TaskReport:
     before: list[float] = []
     merged: list[float] = []
     for member in members:
-        scores = member.scores or {}
-        if len(scores) == 2:
-            before += scores["before"]
-            merged += scores["merged"]
+        first, last = ((member.scores or {}).get(label, ()) for label in ("before", "merged"))
+        # A client whose samples changed in between has nothing to pair.
+        if len(first) == len(last):
+            before += first
+            merged += last
     return TaskReport(
         task=task,
         metric=members[0].metric,

@@ -11,12 +11,15 @@ from pilot_registry.admission.checks import check_size
 
 
 class Staging:
-    """A folder for unfinished uploads; whatever lies there at the start is left over from a crash."""
+    """A folder for unfinished uploads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.iterdir():
+
+    def clear(self) -> None:
+        """Remove what a crash left; only a server that has just started knows that nobody is writing."""
+        for left in self._folder.iterdir():
             left.unlink()
 
     def begin(self, limit: int) -> "StagedFile":

@@ -21,7 +21,7 @@ from pilot_registry.admission.content import norm
 from pilot_registry.admission.staging import StagedFile
 from pilot_registry.admission.tensors import float_chunks, read_header
 from pilot_registry.context import Registry
-from pilot_registry.errors import Refused, RoundClosed
+from pilot_registry.errors import Refused
 from pilot_registry.rejections import record_rejection
 from pilot_registry.store.port import blob_key
 from pilot_registry.tables import Blob, Namespace, Possession
@@ -164,6 +164,6 @@ def _possess(registry: Registry, upload: Upload, size: int, length: float | None
 
 def _refuse(registry: Registry, upload: Upload, error: PilotError) -> None:
     registry.metrics.uploads.labels(upload.kind, "refused", error.code).inc()
-    if isinstance(error, Refused) and not isinstance(error, RoundClosed) and upload.principal.client:
+    if isinstance(error, Refused) and upload.principal.client:
         # Under the sender's own name: nobody can spoil another client's round by failing in its place.
         record_rejection(registry, upload.uid, upload.round, upload.principal.client, error)

@@ -44,7 +44,15 @@ def revoke_grants(uid: Uid, caller: Caller, registry: InRegistry) -> None:
     grants.revoke(registry, uid, str(caller))
 
 
-@files.put("/files", status_code=status.HTTP_201_CREATED)
+FILE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@files.put("/files", status_code=status.HTTP_201_CREATED, openapi_extra=FILE_BODY)
 async def put_file(
     request: Request,
     response: Response,

@@ -1,7 +1,7 @@
 """The store in a folder of this machine."""
 
+import fcntl
 import os
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,14 +26,13 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
 
     def put_file(self, key: str, staged: Path) -> None:
         """See the port. An object that is there already gets the new file, and so a new time."""
         target = self._root / key
         _make_folder(target.parent)
-        with self._lock:
+        with locked(self._root):
             os.utime(staged)
             staged.replace(target)
         sync_folder(target.parent)
@@ -63,7 +62,7 @@ class FolderStore:
     def delete_older(self, key: str, put_before: float) -> bool:
         """See the port."""
         target = self._root / key
-        with self._lock:
+        with locked(self._root):
             try:
                 if target.stat().st_mtime >= put_before:
                     return False
@@ -93,6 +92,21 @@ class FolderStore:
         except FileNotFoundError:
             return
         yield Stored(path.relative_to(self._root).as_posix(), found.st_size, found.st_mtime)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Keep other threads and processes out that lock the same folder.
+
+    Raises:
+        BlockingIOError: somebody is in, and we do not `wait`.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_durably(target: Path, body: bytes) -> None:
