@@ -23,7 +23,7 @@ check: setup ## Format, lint, types, imports, schema drift
 	@$(BIN)/ruff format --check --quiet $(CODE) && echo "format  ok"
 	@$(BIN)/ruff check --quiet $(CODE) && echo "lint    ok"
 	@$(BIN)/mypy $(PACKAGES) tools && echo "types   ok"
-	@$(BIN)/lint-imports --no-timing | tail -n 1
+	@set -o pipefail; $(BIN)/lint-imports --no-logo | tail -n 1
 	@$(BIN)/python tools/schema.py --check && echo "schema  ok"
 
 bench: setup ## Ratios measured side by side in one run; see benchmarks/

@@ -78,19 +78,20 @@ class Harness:
     deployment: Deployment
 
     @classmethod
-    def start(cls, folder: Path, clients=CLIENTS, jobs: int = 4) -> "Harness":
+    def start(cls, folder: Path, federation: Path | None = None, entry="standin:run", jobs: int = 4) -> "Harness":
         folder.mkdir(parents=True, exist_ok=True)
+        federation = federation or write_federation(folder)
         boundaries = folder / "boundaries"
         boundaries.mkdir()
         environment = {
-            "PILOT_AGGREGATOR_JOB_ENTRY": "standin:run",
+            "PILOT_AGGREGATOR_JOB_ENTRY": entry,
             "PILOT_AGGREGATOR_MAX_PARALLEL": str(jobs),
             "PILOT_AGGREGATOR_TICK_S": "0.1",
             "PILOT_BOUNDARY_DIR": str(boundaries),
             "PILOT_STANDIN": str(folder / "faults.json"),
             "PYTHONPATH": os.pathsep.join([str(TESTS), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
         }
-        deployment = Deployment(folder / "state", write_federation(folder, clients), free_ports(), extra=environment)
+        deployment = Deployment(folder / "state", federation, free_ports(), extra=environment)
         deployment.state.mkdir()
         harness = cls(folder, deployment)
         deployment.start()

@@ -30,10 +30,10 @@ class AggregatorClient:
 
     def runs(self, phase: str | None = None, limit: int = 50, cursor: str | None = None) -> RunPage:
         params = {"phase": phase, "limit": limit, "cursor": cursor}
-        return RunPage.model_validate_json(self._get("runs", **{k: v for k, v in params.items() if v}).content)
+        return RunPage.read(self._get("runs", **{k: v for k, v in params.items() if v}).content)
 
     def run(self, name: str) -> RunView:
-        return RunView.model_validate_json(self._get(f"runs/{name}").content)
+        return RunView.read(self._get(f"runs/{name}").content)
 
     def trigger(self, run: str, through: int | str) -> RunView:
         return self._act(run, "rounds", {"through": through})
@@ -58,11 +58,11 @@ class AggregatorClient:
         return [RoundDocument.model_validate(item) for item in self._get(f"runs/{run}/rounds").json()["items"]]
 
     def round(self, run: str, number: int) -> RoundDocument:
-        return RoundDocument.model_validate_json(self._get(f"runs/{run}/rounds/{number}").content)
+        return RoundDocument.read(self._get(f"runs/{run}/rounds/{number}").content)
 
     def verify(self, run: str, number: int) -> VerifyReport:
         response = self.transport.request("POST", f"{PREFIX}/runs/{run}/rounds/{number}/verify", timeout=None)
-        return VerifyReport.model_validate_json(response.content)
+        return VerifyReport.read(response.content)
 
     def report(self, run: str, *, scores: bool = False) -> Any:
         return self._get(f"runs/{run}/report", scores=str(scores).lower()).json()
@@ -73,7 +73,7 @@ class AggregatorClient:
     # -- as a client's trainer
 
     def assignment(self, run: str, round: int, client: str) -> AssignmentView:
-        return AssignmentView.model_validate_json(self._get(self._attempt(run, round, client, "assignment")).content)
+        return AssignmentView.read(self._get(self._attempt(run, round, client, "assignment")).content)
 
     def send_progress(self, run: str, round: int, client: str, progress: Progress) -> None:
         path = f"{PREFIX}/{self._attempt(run, round, client, 'progress')}"
@@ -95,4 +95,4 @@ class AggregatorClient:
 
     def _act(self, run: str, verb: str, body: Any = None) -> RunView:
         response = self.transport.request("POST", f"{PREFIX}/runs/{run}/{verb}", json=body)
-        return RunView.model_validate_json(response.content)
+        return RunView.read(response.content)

@@ -96,10 +96,13 @@ class Transport:
                 if stream.is_error:
                     stream.read()
                     checked(stream)
-                with part.open("wb") as out:
-                    for chunk in stream.iter_raw(CHUNK_BYTES):
-                        out.write(chunk)
-                part.replace(target)
+                try:
+                    with part.open("wb") as out:
+                        for chunk in stream.iter_raw(CHUNK_BYTES):
+                            out.write(chunk)
+                    part.replace(target)
+                finally:
+                    part.unlink(missing_ok=True)
                 return
 
     @contextmanager

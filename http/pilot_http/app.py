@@ -13,6 +13,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pilot_http import problems
 from pilot_http.auth import Access, Authenticator, PolicyTable, guard
+from pilot_http.openapi import Application, operation_id
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +49,15 @@ def build(
     `ready` raises an exception that says what is missing.
     """
     policy = {**HEALTH_POLICY, **policy}
-    app = FastAPI(
+    app = Application(
         title=title,
         version=version(f"pilot-{service}"),
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(guard(authenticate, policy))],
+        generate_unique_id_function=operation_id,
+        separate_input_output_schemas=False,
     )
     app.state.policy = policy
     problems.install(app)
@@ -82,7 +85,8 @@ def _common_routes(app: FastAPI, service: str, metrics: CollectorRegistry, ready
         return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
 
     @app.get(f"{PREFIX}/version", tags=["service"])
-    def get_version() -> Version:
+    def get_service_version() -> Version:
+        """Which service this is, and which API it speaks."""
         return Version(service=service, version=app.version)
 
 

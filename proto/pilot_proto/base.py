@@ -34,6 +34,15 @@ class Stored(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     @classmethod
+    def read(cls, raw: bytes | str) -> Self:
+        """Parse a document that was stored: unknown keys are ignored at any depth, inside a `Request` as well.
+
+        Raises:
+            pydantic.ValidationError: with the location of every fault.
+        """
+        return cls.model_validate_json(raw, extra="ignore")
+
+    @classmethod
     def read_strictly(cls, raw: bytes | str) -> Self:
         """Parse a document on its way in: unknown keys at any depth and wrong types are errors.
 

@@ -1,7 +1,7 @@
 """The places in a round between which any process may die (docs/rounds.md), and how a test stops there.
 
 With PILOT_BOUNDARY_DIR set, a process that reaches an armed boundary (a file of that name in the folder) disarms it,
-says so with its pid, and waits until the test releases or kills it. Without the variable this costs one dictionary look-up.
+says so with its pid, and waits until the test releases or kills it. Without the variable this costs one look-up.
 """
 
 import os

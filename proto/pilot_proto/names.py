@@ -7,7 +7,7 @@ The rule is the meeting point of three: a Kubernetes label, a Hugging Face repos
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 NAME_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
 RESERVED = frozenset({"api", "ui", "static", "metrics", "livez", "readyz", "global", "base"})
@@ -21,7 +21,7 @@ Kind = Literal["text", "connector", "vision"]
 
 def check_name(name: str) -> str:
     """Return the name, or raise ValueError saying which rule it breaks."""
-    if not re.match(NAME_PATTERN, name):
+    if not re.fullmatch(NAME_PATTERN, name):  # not match: its $ lets a final newline pass
         raise ValueError(
             f"{name!r} is not a name: use 1 to 40 lowercase letters, digits and single '-', "
             "starting and ending with a letter or digit"
@@ -33,7 +33,11 @@ def check_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(check_name)]
+Name = Annotated[
+    str,
+    AfterValidator(check_name),
+    WithJsonSchema({"type": "string", "pattern": f"^(?!.*--){NAME_PATTERN[1:]}", "not": {"enum": sorted(RESERVED)}}),
+]
 """The name of a run, client or task."""
 
 

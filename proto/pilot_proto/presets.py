@@ -38,7 +38,7 @@ def expand(document: Any) -> Run:
     """
     written = document.get("spec") if isinstance(document, dict) else None
     if isinstance(written, dict):
-        preset = PRESETS.get(str(written.get("method", "pilot")), {})
+        preset = PRESETS.get(str(written.get("method", "pilot")), PRESETS["pilot"])
         document = {**document, "spec": _overlay(preset, written)}
     run = validated(Run, document, "run")
     faults = contradictions(run.spec)

@@ -1,8 +1,9 @@
 """What went wrong, for people and programs: problem+json (RFC 9457) with a code, a hint and the faulty fields."""
 
 import difflib
-from collections.abc import Iterable
-from typing import Any, TypeVar
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -55,48 +56,81 @@ def validated(model: type[M], document: Any, what: str) -> M:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise InvalidDocument(what, [_field_error(model, fault) for fault in _telling(error.errors())]) from error
+        faults = [(_place(document, fault), fault) for fault in error.errors()]
+        raise InvalidDocument(what, [_field_error(model, *fault) for fault in _telling(faults)]) from error
 
 
-def _telling(faults: list[Any]) -> list[Any]:
+SHAPES = {"model_type": "this must be a mapping of keys to values", "tuple_type": "this must be a list"}
+"""What pydantic says in words of Python, in words of YAML."""
+
+Place = tuple[str | int, ...]
+"""Keys and indices, from the document's root."""
+
+
+def _place(document: Any, fault: Any) -> Place:
+    """Where a fault is. Pydantic names the branches of a union in between; a reader of YAML knows no such thing.
+
+    What is in the document is a key, whatever it is called; what is not can only be the last, a key that is missing.
+    """
+    place: list[str | int] = []
+    here = document
+    missing = fault["loc"][-1] if fault["type"] == "missing" else None
+    for part in fault["loc"]:
+        inside = part in here if isinstance(here, dict) else isinstance(here, list) and isinstance(part, int)
+        if inside:
+            here = here[part]
+        elif part != missing:
+            continue
+        place.append(part)
+    return tuple(place)
+
+
+def _telling(faults: list[tuple[Place, Any]]) -> list[tuple[Place, Any]]:
     """Of a union's branches, only those that got furthest: `'all'` is no help to somebody who wrote a list."""
-    deep = [fault["loc"] for fault in faults]
 
-    def overtaken(fault: Any) -> bool:
-        place = tuple(part for part in fault["loc"] if not _is_branch(part))
-        return fault["type"] == "literal_error" and any(
-            len(other) > len(place) + 1 and tuple(other[: len(place)]) == place for other in deep
+    def overtaken(place: Place, fault: Any) -> bool:
+        return fault["type"] in ("literal_error", "too_short") and any(
+            len(other) > len(place) and other[: len(place)] == place for other, _ in faults
         )
 
-    return [fault for fault in faults if not overtaken(fault)]
+    return [(place, fault) for place, fault in faults if not overtaken(place, fault)]
 
 
-def _field_error(model: type[BaseModel], fault: Any) -> FieldError:
-    location = tuple(part for part in fault["loc"] if not _is_branch(part))
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+def _field_error(model: type[BaseModel], place: Place, fault: Any) -> FieldError:
+    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place)
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), _known_keys(model, location[:-1]), n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else ""
-        return FieldError(pointer=pointer, message=f"unknown key {str(location[-1])!r}", hint=hint)
+        unknown = str(place[-1])
+        hint = _nearest(unknown, _known_keys(model, place[:-1]))
+        return FieldError(pointer=pointer, message=f"unknown key {unknown!r}", hint=hint)
     if fault["type"] == "missing":
         return FieldError(pointer=pointer, message="this key is required")
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = SHAPES.get(fault["type"]) or str(fault["msg"]).removeprefix("Value error, ")
     value = fault.get("input")
     shown = f", not {value!r}" if isinstance(value, str | int | float | bool) and repr(value) not in message else ""
-    return FieldError(pointer=pointer, message=message + shown)
+    hint = ""
+    if fault["type"] == "literal_error" and isinstance(value, str):
+        hint = _nearest(value, re.findall(r"'([^']*)'", fault["ctx"]["expected"]))
+    return FieldError(pointer=pointer, message=message + shown, hint=hint)
 
 
-def _is_branch(part: Any) -> bool:
-    """Pydantic names the branch of a union inside a location; a reader of YAML knows no such thing."""
-    return isinstance(part, str) and (part.startswith(("literal[", "tuple[", "int", "str", "function-")))
+def _nearest(word: str, known: Sequence[str]) -> str:
+    spelt = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), spelt, n=1, cutoff=0.5)
+    return f"did you mean {spelt[near[0]]!r}?" if near else ""
 
 
-def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+def _known_keys(model: type[BaseModel], place: Place) -> list[str]:
     here: type[BaseModel] | None = model
-    for part in location:
-        if here is None:
-            return []
-        field = next((f for name, f in here.model_fields.items() if part in (f.alias, name)), None)
-        annotation = field.annotation if field else None
-        here = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    for part in place:
+        if here is None or isinstance(part, int):
+            continue  # an index stays within the model that the list holds
+        field = next((f for name, f in here.model_fields.items() if part == (f.alias or name)), None)
+        here = _model_within(field.annotation) if field else None
     return [field.alias or name for name, field in here.model_fields.items()] if here else []
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds: itself, in a list, or beside None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_within(part))), None)

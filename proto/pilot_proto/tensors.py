@@ -100,16 +100,28 @@ def _strict_json(header: bytes) -> dict[str, Any]:
         for key, value in pairs:
             if key in found:
                 raise HeaderError("bad_header", f"the key {_short(key)} stands twice in the header")
-            found[key] = value
+            found[_text(key)] = _text(value) if isinstance(value, str) else value
         return found
 
     try:
         parsed = json.loads(header.decode("utf-8"), object_pairs_hook=unique)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except HeaderError:
+        raise
+    # ValueError: what is not UTF-8 or not JSON, and an integer of more digits than Python converts.
+    except (ValueError, RecursionError) as error:
         raise HeaderError("bad_header", f"the header is not JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise HeaderError("bad_header", "the header is not a JSON object")
     return parsed
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        # JSON can spell half a character; nothing that stores or prints it could bear it.
+        raise HeaderError("bad_header", f"{_short(text)} has an escape that is no character") from error
+    return text
 
 
 def _metadata(entry: Any) -> dict[str, str]:

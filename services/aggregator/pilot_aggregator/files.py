@@ -1,12 +1,13 @@
 """Files that are either whole or absent, whatever dies."""
 
 import os
+import threading
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write, sync, rename, sync the folder: after this returns the file survives a power cut."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     with part.open("wb") as file:
         file.write(content)
         file.flush()

@@ -4,6 +4,7 @@ Every step can be repeated. A result that reached the volume is uploaded and nev
 """
 
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from pilot_trainer.environment import Environment
 from pilot_trainer.errors import BadAssignment, BadConfiguration
 from pilot_trainer.exchange import Exchange, NotNeeded
 from pilot_trainer.initial import Sources, under
-from pilot_trainer.local_update import CONNECTOR, Materials, Outcome, Watch, prepare, update
+from pilot_trainer.local_update import prepare, update
 from pilot_trainer.lora import adapter_config
+from pilot_trainer.materials import CONNECTOR, Materials, Outcome, Watch
 from pilot_trainer.model import Base, load_base
 from pilot_trainer.results import (
     Result,
@@ -136,7 +138,8 @@ class Attempt:
         return dict(load_file(folder / ADAPTER_FILE[kind]))
 
     def _watch(self, view: AssignmentView) -> Watch:
-        every, last = view.assignment.training.checkpoint_every_s, time.monotonic()
+        # The first step is due at once: it keeps the measurement of `merged` that came before it.
+        every, last = view.assignment.training.checkpoint_every_s, -math.inf
 
         def due() -> bool:
             nonlocal last

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from pilot_trainer.train import History, Learner
+from pilot_trainer.history import History
+from pilot_trainer.train import Learner
 
 FILE = "checkpoint.pt"
 

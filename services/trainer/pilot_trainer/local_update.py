@@ -6,82 +6,33 @@ upload and a complete private state. `prepare` leaves what every client starts f
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
-from pilot_proto.assignment import Assignment
-from pilot_proto.names import Kind
 from pilot_proto.run import Progress
 from pilot_proto.update import EvaluationResult
 from torch import Tensor
 
 from pilot_trainer import checkpoint
+from pilot_trainer.assembly import as_published
 from pilot_trainer.connector import Connector
 from pilot_trainer.conversation import Chat
 from pilot_trainer.dataset import read_description
-from pilot_trainer.errors import BadAssignment, BadData, DidNotMove, Diverged, Temporary
+from pilot_trainer.errors import BadAssignment, BadData, DidNotMove, Diverged
 from pilot_trainer.evaluation import Exam
 from pilot_trainer.examples import TrainingData, training_data
 from pilot_trainer.features import Features, features_for
 from pilot_trainer.generate import pad_token
-from pilot_trainer.initial import Sources, as_published, start_of_training, under
+from pilot_trainer.initial import start_of_training, under
 from pilot_trainer.lora import TextAdapter
-from pilot_trainer.model import Base
+from pilot_trainer.materials import CONNECTOR, TEXT, Materials, Outcome, Watch
 from pilot_trainer.movement import excused, unmoved
 from pilot_trainer.optimiser_state import OPTIMISER, keep_moments, moments
 from pilot_trainer.student import Student
 from pilot_trainer.train import Learner, train
 
 log = logging.getLogger(__name__)
-
-TEXT = "text"
-CONNECTOR = "connector"
-
-
-@dataclass(frozen=True)
-class Materials:
-    """Everything that an update is made of."""
-
-    assignment: Assignment
-    assignment_digest: str
-    base: Base
-    accelerator: Accelerator
-    text: Mapping[str, Tensor]
-    """The LoRA handed out; empty in round 0."""
-    sources: Sources
-    private: Mapping[str, Tensor]
-    """The whole private state: `connector.*`, `text.*`, perhaps `optimiser.*`; empty before the first update."""
-    data_dir: Path | None
-    features_dir: Path
-    work_dir: Path
-    """This incarnation's folder; its siblings are other incarnations'."""
-
-
-@dataclass
-class Outcome:
-    """What is to become a result."""
-
-    adapters: dict[Kind, dict[str, Tensor]] = field(default_factory=dict)
-    private: dict[str, Tensor] | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Fields of the update: counts, losses, evaluations."""
-
-
-@dataclass(frozen=True)
-class Watch:
-    """How the outside world takes part: progress out, requests to stop and the time of checkpoints in."""
-
-    report: Callable[[Progress], None]
-    stopping: Callable[[], bool]
-    checkpoint_due: Callable[[], bool]
-
-    def check(self) -> None:
-        """Raise Temporary when asked to stop."""
-        if self.stopping():
-            raise Temporary("asked to stop; the next attempt goes on from the last checkpoint")
 
 
 def prepare(materials: Materials) -> Outcome:
@@ -214,14 +165,13 @@ class LocalUpdate:
         private |= {f"{TEXT}.{name}": t for name, t in text.items()}
         if self._settings.optimiser_state == "kept":
             private |= {f"{OPTIMISER}.{name}": t for name, t in moments(learner).items()}
-        gates = dict(zip(learner.student.gate_names, learner.history.gates, strict=True))
         facts = {
             "num_examples": len(data.examples),
             "dropped": data.dropped,
             "truncated": data.truncated,
             "steps": learner.done,
             "losses": learner.history.summary(learner.done),
-            "router": {name: total / learner.done for name, total in gates.items()},
+            "router": dict(zip(learner.student.gate_names, learner.history.mean_gates(), strict=True)),
             "evaluations": evaluations,
         }
         return Outcome({"text": text, "connector": under("task", connector)}, private, facts)

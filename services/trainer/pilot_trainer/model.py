@@ -33,10 +33,12 @@ class Base:
 
     @property
     def tokenizer(self) -> Any:
+        """The model's tokenizer."""
         return self.processor.tokenizer
 
     @property
     def image_token(self) -> int:
+        """The id of the image mark."""
         return int(self.llava.config.image_token_id)
 
     @property

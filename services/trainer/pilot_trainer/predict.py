@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 from pilot_proto.update import UPDATE_FILE, Update
 
+from pilot_trainer.assembly import as_saved
 from pilot_trainer.conversation import Chat
 from pilot_trainer.features import Encoder
 from pilot_trainer.generate import answers
-from pilot_trainer.initial import as_saved, under
-from pilot_trainer.local_update import CONNECTOR, TEXT
+from pilot_trainer.initial import under
 from pilot_trainer.lora import TextAdapter
+from pilot_trainer.materials import CONNECTOR, TEXT
 from pilot_trainer.model import load_base
 from pilot_trainer.results import Result
 

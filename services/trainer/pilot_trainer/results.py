@@ -51,7 +51,7 @@ class Result:
 
     def assignment(self) -> Assignment:
         """What it answers."""
-        return Assignment.model_validate_json((self.folder / ASSIGNMENT_FILE).read_bytes())
+        return Assignment.read((self.folder / ASSIGNMENT_FILE).read_bytes())
 
     def private(self) -> dict[str, Tensor]:
         """The private state. Raises BadAssignment when it is damaged or was never there."""

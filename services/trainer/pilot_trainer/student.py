@@ -10,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from pilot_trainer import losses
 from pilot_trainer.batches import MicroBatch
-from pilot_trainer.connector import Connector, Stage2, Trace
+from pilot_trainer.connector import Connector, Stage1, Stage2, Trace
 
 GATES = "gates"
 """The part that is no loss: the mean gate of each task's adapter (T)."""
@@ -29,9 +29,16 @@ class Student(nn.Module):
 
     @property
     def connector(self) -> Connector:
+        """What stands in the projector's place."""
         connector = self.llava.model.multi_modal_projector
         assert isinstance(connector, Connector)
         return connector
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The losses that this connector has, the whole first."""
+        auxiliary = {Stage1: ("difference",), Stage2: ("balance", "z")}
+        return ("total", "cross_entropy", *auxiliary.get(type(self.connector), ()))
 
     @property
     def gate_names(self) -> tuple[str, ...]:

@@ -8,46 +8,20 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from pilot_proto.training import Program, Training
-from pilot_proto.update import LossSummary
 from torch import Tensor, nn
 from transformers import get_scheduler
 
 from pilot_trainer.batches import Example, MicroBatch, micro_batches, plan_steps
 from pilot_trainer.features import Features
+from pilot_trainer.history import History
 from pilot_trainer.student import GATES, Parts, Student, autocast
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class History:
-    """Sums over the steps so far; part of every checkpoint."""
-
-    first: dict[str, float] = field(default_factory=dict)
-    last: dict[str, float] = field(default_factory=dict)
-    sums: dict[str, float] = field(default_factory=dict)
-    gates: list[float] = field(default_factory=list)
-
-    def add(self, losses: Mapping[str, float], gates: Sequence[float]) -> None:
-        """Count one step."""
-        self.first = self.first or dict(losses)
-        self.last = dict(losses)
-        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in losses.items()}
-        before = self.gates or [0.0] * len(gates)
-        self.gates = [a + b for a, b in zip(before, gates, strict=True)]
-
-    def summary(self, num_steps: int) -> dict[str, LossSummary]:
-        """First, last and mean of each part."""
-        return {
-            name: LossSummary(first=self.first.get(name, 0.0), last=self.last.get(name, 0.0), mean=total / num_steps)
-            for name, total in sorted(self.sums.items())
-        }
 
 
 class Learner:
@@ -162,7 +136,6 @@ class Learner:
         if self.accelerator.num_processes == 1:
             return torch.stack(own).sum(0) if own else None
         width = len(self.student.gate_names)
-        width = len(self.student.gate_names)
         total = torch.stack(own).sum(0) if own else torch.zeros(1, width, device=self.accelerator.device)
         everywhere: Tensor = self.accelerator.reduce(total, "sum")
         return everywhere if width else None
@@ -183,11 +156,20 @@ class Learner:
         return torch.add(loss * world, touched, alpha=0.0)
 
     def _count(self, done: Sequence[Parts]) -> None:
-        names = sorted({name for parts in done for name in parts} - {GATES})
-        losses = {name: sum(parts[name].item() for parts in done if name in parts) for name in names}
-        vectors = [parts[GATES] for parts in done if GATES in parts]
-        gates = torch.stack(vectors).sum(0).tolist() if vectors else [0.0] * len(self.student.gate_names)
-        self.history.add(losses, gates)
+        """Add the parts of all micro-batches and processes, and remember them."""
+        names, width = self.student.loss_names, len(self.student.gate_names)
+        sums = torch.zeros(len(names) + width, device=self.accelerator.device)
+        for parts in done:
+            sums += torch.cat(
+                [
+                    torch.stack([parts.get(name, sums.new_zeros(())) for name in names]),
+                    parts.get(GATES, sums[:width] * 0),
+                ]
+            )
+        if self.accelerator.num_processes > 1:
+            sums = self.accelerator.reduce(sums, "sum")
+        values = sums.tolist()
+        self.history.add(dict(zip(names, values, strict=False)), values[len(names) :])
         self.done += 1
 
 

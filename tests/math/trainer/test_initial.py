@@ -7,17 +7,10 @@ import pytest
 import torch
 from pilot_proto.training import ClientAdapter, Connector, DifferenceForm, Router
 from pilot_trainer import losses
+from pilot_trainer.assembly import as_published, as_saved
 from pilot_trainer.connector import Plain, Stage1, Stage2, Tensors
 from pilot_trainer.errors import BadAssignment, SymmetricStart
-from pilot_trainer.initial import (
-    Sources,
-    as_published,
-    as_saved,
-    client_start,
-    router_start,
-    start_of_training,
-    under,
-)
+from pilot_trainer.initial import Sources, client_start, router_start, start_of_training, under
 from pilot_trainer.movement import adapter_of
 from torch import Tensor, nn
 

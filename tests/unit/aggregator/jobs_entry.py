@@ -1,14 +1,18 @@
 """What the tests' local jobs do: obey the client's environment."""
 
 import os
+import sys
 import time
 from pathlib import Path
+
+# Started by the command `pytest`, every forked process imports it again; here the fork server has it already.
+import pytest  # noqa: F401
 
 
 def run(environment: dict[str, str]) -> int:
     """End as told; `wait` until the file of that name is there."""
     told = environment["TOLD"]
-    print(f"{environment['PILOT_INCARNATION']} was told to {told}", flush=True)
+    sys.stdout.write(f"{environment['PILOT_INCARNATION']} was told to {told}\n")
     folder = Path(environment["PLACE"])
     with (folder / "ran").open("a") as file:
         file.write(f"{environment['PILOT_INCARNATION']} {environment.get('DEVICE', '-')}\n")
@@ -21,6 +25,6 @@ def run(environment: dict[str, str]) -> int:
         raise SystemExit(78)
     while told == "wait" and not (folder / "go").exists():
         time.sleep(0.005)
-    if told == "report-cwd":
-        print(os.environ["SECRET"])
+    if told == "tell":
+        sys.stdout.write(os.environ["SECRET"])
     return 0

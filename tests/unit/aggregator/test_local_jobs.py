@@ -7,12 +7,21 @@ import signal
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pilot_aggregator.jobs.backend import JobConflict, JobRequest
 from pilot_aggregator.jobs.local import LocalBackend
 
 LIMIT_S = 20
+TESTS = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fork_server_finds_the_entry():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TESTS))
+        yield
 
 
 @pytest.fixture
@@ -102,7 +111,7 @@ def test_what_a_job_prints_is_its_log(backend):
 
 
 def test_a_client_has_its_own_environment_and_a_job_nobody_elses(backend):
-    create(backend, "report-cwd")
+    create(backend, "tell")
     until(backend, "Succeeded")
     assert "of vqa-1" in backend.logs("j1")
     assert "SECRET" not in os.environ

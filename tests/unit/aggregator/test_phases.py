@@ -1,5 +1,6 @@
 """Phase x verb, as a table, and the diagram of phases as a graph."""
 
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -89,5 +90,5 @@ def test_a_round_at_work_only_takes_edges_of_the_diagram():
     steps = [("prepare", False), ("prepare", True), ("stage-1", False), ("stage-1", True), ("stage-2", False)]
     steps += [("stage-2", True), ("evaluate", False), ("evaluate", True)]
     phases = [working_phase(program, sealed=sealed) for program, sealed in steps]
-    for phase, following in zip(phases, phases[1:], strict=False):
+    for phase, following in pairwise(phases):
         assert following == phase or following in NEXT[phase]

@@ -16,9 +16,10 @@ Number = Annotated[int, Path(ge=0)]
 
 @router.get("/assignment")
 def get_assignment(run: str, n: Number, client: str, service: Aggregator) -> AssignmentView:
+    """What this client must do in this round."""
     record = service.run(run)
     assignment = service.assignment(record, n, client)
-    return AssignmentView.model_validate_json(
+    return AssignmentView.read(
         b'{"uid":"%s","digest":"%s","assignment":%s}'
         % (record.uid.encode(), assignment.digest.encode(), assignment.body)
     )
@@ -26,6 +27,7 @@ def get_assignment(run: str, n: Number, client: str, service: Aggregator) -> Ass
 
 @router.post("/progress", status_code=204)
 def post_progress(run: str, n: Number, client: str, body: Progress, service: Aggregator) -> Response:
+    """Where an attempt is; the last word counts."""
     record = service.run(run)
     service.assignment(record, n, client)
     service.board[record.uid, n, client] = (body, service.clock.now())
@@ -34,6 +36,7 @@ def post_progress(run: str, n: Number, client: str, body: Progress, service: Agg
 
 @router.post("/report", status_code=204)
 def post_report(run: str, n: Number, client: str, body: CommitReport, service: Aggregator) -> Response:
+    """A hint that the update is in the registry."""
     service.run(run)
     service.loop.wake()
     return Response(status_code=204)
@@ -41,6 +44,7 @@ def post_report(run: str, n: Number, client: str, body: CommitReport, service: A
 
 @router.post("/failure", status_code=204)
 def post_failure(run: str, n: Number, client: str, body: FailureReport, service: Aggregator) -> Response:
+    """Why an attempt gave up."""
     record = service.run(run)
     assignment = service.assignment(record, n, client)
     failure = f"{body.code}: {body.message}"

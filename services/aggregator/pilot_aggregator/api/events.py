@@ -18,15 +18,17 @@ router = APIRouter(prefix=PREFIX, tags=["runs"])
 
 POLL_S = 0.25
 HEARTBEAT_S = 15
+STREAM = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
 
 
-@router.get("/runs/{run}/events")
+@router.get("/runs/{run}/events", response_class=EventSourceResponse, responses={200: STREAM})
 async def stream_events(
     run: str,
     request: Request,
     service: Aggregator,
     last_event_id: Annotated[int, Header(ge=0)] = 0,
 ) -> EventSourceResponse:
+    """What happens, as server-sent events; `Last-Event-ID` resumes. `Progress` events carry no id."""
     uid = service.run(run).uid
     return EventSourceResponse(_events(service, run, uid, last_event_id), ping=HEARTBEAT_S)
 

@@ -21,24 +21,28 @@ Number = Annotated[int, Path(ge=0)]
 
 @router.get("/runs/{run}/rounds")
 def list_rounds(run: str, service: Aggregator) -> RoundPage:
+    """The rounds that have been opened, in order."""
     record = service.run(run)
     return RoundPage(items=tuple(round_document(record, round) for round in service.store.rounds(record.uid)))
 
 
 @router.get("/runs/{run}/rounds/{n}")
 def get_round(run: str, n: Number, service: Aggregator) -> RoundDocument:
+    """What happened in a round, and why: ledger, plan, distances, coefficients, digests."""
     record = service.run(run)
     return round_document(record, service.round(record, n))
 
 
 @router.post("/runs/{run}/rounds/{n}/verify")
 def verify(run: str, n: Number, service: Aggregator) -> VerifyReport:
+    """Recompute a round's merge from its stored coefficients, and compare digests."""
     record = service.run(run)
     return verify_round(record, service.round(record, n), service.store, service.registry, service.spool)
 
 
 @router.post("/runs/{run}/rounds/{n}/clients/{client}/retry", status_code=202)
 def retry(run: str, n: Number, client: str, service: Aggregator) -> RunView:
+    """Ask a client that failed, was lost or was rejected once more, before the seal."""
     record = service.run(run)
     service.allow(record, "retry")
     assignment = service.assignment(record, n, client)
@@ -54,6 +58,7 @@ def retry(run: str, n: Number, client: str, service: Aggregator) -> RunView:
 
 @router.post("/runs/{run}/rounds/{n}/clients/{client}/verdict", status_code=202)
 def give_verdict(run: str, n: Number, client: str, body: Verdict, service: Aggregator) -> RunView:
+    """Decide about an update that was held."""
     record = service.run(run)
     service.allow(record, "verdict")
     service.assignment(record, n, client)
@@ -69,5 +74,6 @@ def give_verdict(run: str, n: Number, client: str, body: Verdict, service: Aggre
 
 @router.get("/runs/{run}/rounds/{n}/clients/{client}/logs", response_class=PlainTextResponse)
 def get_logs(run: str, n: Number, client: str, service: Aggregator) -> PlainTextResponse:
+    """The log of a client's newest attempt."""
     record = service.run(run)
     return PlainTextResponse(service.attempts.logs(service.last_attempt(record, n, client)))

@@ -24,12 +24,11 @@ from pilot_aggregator.store.store import NameTaken
 
 router = APIRouter(prefix=PREFIX, tags=["runs"])
 
+RUN_SCHEMA = {"schema": {"$ref": "#/components/schemas/Run"}}
 WRITTEN_RUN = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"type": "object", "description": "Run.schema.json"}}},
-    }
+    "requestBody": {"required": True, "content": {"application/json": RUN_SCHEMA, "application/yaml": RUN_SCHEMA}}
 }
+DRY_RUN: dict[int | str, dict[str, Any]] = {200: {"model": DryRun, "description": "A dry run: nothing was started"}}
 
 
 async def raw_body(request: Request) -> bytes:
@@ -42,10 +41,11 @@ Body = Annotated[bytes, Depends(raw_body)]
 
 @router.get("/federation")
 def get_federation(service: Aggregator) -> Federation:
+    """The base models, tasks and clients that this deployment knows."""
     return service.federation
 
 
-@router.post("/runs", status_code=201, openapi_extra=WRITTEN_RUN)
+@router.post("/runs", status_code=201, openapi_extra=WRITTEN_RUN, responses=DRY_RUN)
 def create_run(
     raw: Body,
     response: Response,
@@ -54,6 +54,7 @@ def create_run(
     dry_run: bool = False,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> RunView | DryRun:
+    """Start a run. The preset of its method is written out; a dry run only says what it would be."""
     run = expand(_parsed(raw))
     clients = creation.check(run, service.federation)
     source = _source(service, run.spec)
@@ -87,6 +88,7 @@ def list_runs(
     limit: Annotated[int, Query(ge=1, le=cursors.MAX_LIMIT)] = 50,
     cursor: str | None = None,
 ) -> RunPage:
+    """Runs, newest first."""
     position = cursors.decode(cursor, 2)
     found = service.store.runs(phase, limit + 1, cursors.instant_and_id(position))
     shown = found[:limit]
@@ -96,16 +98,19 @@ def list_runs(
 
 @router.get("/runs/{run}")
 def get_run(run: str, service: Aggregator) -> RunView:
+    """A run: what was wanted, and what has been seen."""
     return service.view(service.run(run))
 
 
 @router.get("/runs/{run}/spec")
 def get_spec(run: str, service: Aggregator) -> RunSpec:
+    """What was wanted, every default written out."""
     return service.run(run).spec
 
 
 @router.get("/runs/{run}/report")
 def get_report(run: str, service: Aggregator, scores: bool = False) -> RunReport:
+    """Every client's metric before, after each merge, and on its own model."""
     record = service.run(run)
     said = {round.number: round.updates or {} for round in service.store.rounds(record.uid)}
     return run_report(
@@ -121,6 +126,7 @@ def get_report(run: str, service: Aggregator, scores: bool = False) -> RunReport
 
 @router.post("/runs/{run}/rounds", status_code=202)
 def trigger(run: str, body: Trigger, service: Aggregator) -> RunView:
+    """Let rounds up to this one start. The largest ever sent counts."""
     record = service.run(run)
     service.allow(record, "trigger")
     last = record.plan.last_round
@@ -135,16 +141,19 @@ def trigger(run: str, body: Trigger, service: Aggregator) -> RunView:
 
 @router.post("/runs/{run}/pause", status_code=202)
 def pause(run: str, service: Aggregator) -> RunView:
+    """Publish the round at work, then stop."""
     return _wish(service, run, "pause", paused=True)
 
 
 @router.post("/runs/{run}/resume", status_code=202)
 def resume(run: str, service: Aggregator) -> RunView:
+    """Go on after a pause."""
     return _wish(service, run, "resume", paused=False)
 
 
 @router.post("/runs/{run}/cancel", status_code=202)
 def cancel(run: str, service: Aggregator) -> RunView:
+    """End the run; what was published stays."""
     return _wish(service, run, "cancel", cancelling=True)
 
 

@@ -1,7 +1,9 @@
 """Carrying out a decision. Every action may be cut off anywhere and done again."""
 
 import logging
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,7 +93,7 @@ class Actor:
         if key in self.granted:
             return
         for record in self.store.assignments(run.uid, round.number):
-            assignment = Assignment.model_validate_json(record.body)
+            assignment = Assignment.read(record.body)
             self.registry.put_grant(grant_for(run.plan, run.history, assignment))
         self.granted.add(key)
 
@@ -145,7 +147,7 @@ class Actor:
         """What every client started the round from."""
         given: dict[Kind, dict[str, AdapterRef]] = {kind: {} for kind in KINDS}
         for record in self.store.assignments(run.uid, round.number):
-            inputs = Assignment.model_validate_json(record.body).inputs
+            inputs = Assignment.read(record.body).inputs
             if inputs.connector and inputs.text:
                 given["connector"][record.client] = inputs.connector
                 given["text"][record.client] = inputs.text
@@ -209,12 +211,16 @@ class Actor:
         return True
 
     def _end(self, run: RunRecord, decision: d.Finish | d.Fail | d.Cancel) -> bool:
-        self.registry.revoke_grants(run.uid)
+        with _perhaps_unknown():
+            self.registry.revoke_grants(run.uid)
         if run.round >= 0:
             self.attempts.stop(self.store.attempts(run.uid, run.round), "Stopped", "the run has ended")
         if run.spec.retention.raw_updates != "forever":
-            for number in range(run.published + 1):
-                self.registry.retire(run.uid, number)
+            # The round at work too: what was admitted in it is as private as what was merged.
+            for number in range(run.published + 2):
+                with _perhaps_unknown():
+                    self.registry.retire(run.uid, number)
+            shutil.rmtree(self.folder / run.uid, ignore_errors=True)
         return False
 
     def _upload(self, run: RunRecord, round: RoundRecord, plan: MergePlan, made: Ledger) -> None:
@@ -245,7 +251,7 @@ class Actor:
         if round.program in ("prepare", "evaluate"):
             return accepted
         programs = {
-            record.client: Assignment.model_validate_json(record.body).program
+            record.client: Assignment.read(record.body).program
             for record in self.store.assignments(run.uid, round.number)
         }
         for update in _there(round.sealed).updates:
@@ -275,6 +281,16 @@ class Actor:
             return self.background.ensure((run.uid, round.number, step), work)
         except MergeRefused as error:
             raise Unrecoverable("MergeRefused", f"round {round.number}: {error}") from error
+
+
+@contextmanager
+def _perhaps_unknown() -> Iterator[None]:
+    """The registry hears of a run and its rounds by their first grants; round 0 of a run with start_from has none."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status != 404:
+            raise
 
 
 def _there(document: T | None) -> T:

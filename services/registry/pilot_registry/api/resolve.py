@@ -1,5 +1,7 @@
 """Reading a file the way the Hugging Face Hub is read."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response, status
 from fastapi.responses import StreamingResponse
 from pilot_http.auth import Caller
@@ -11,9 +13,16 @@ router = APIRouter(tags=["files"])
 
 RESOLVE = "/{ns}/{repo}/resolve/{rev}/{path:path}"
 
+BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: BYTES,
+    206: {**BYTES, "description": "The range that was asked for"},
+    304: {"description": "The caller has it"},
+}
 
-@router.head(RESOLVE, operation_id="head_file")
-@router.get(RESOLVE, operation_id="get_file", response_class=Response)
+
+@router.head(RESOLVE, operation_id="head_file", response_class=Response)
+@router.get(RESOLVE, operation_id="get_file", response_class=Response, responses=ANSWERS)
 def resolve(
     ns: str, repo: str, rev: str, path: str, request: Request, caller: Caller, registry: InRegistry
 ) -> Response:
