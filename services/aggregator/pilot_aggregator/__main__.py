@@ -11,6 +11,7 @@ import uvicorn
 from filelock import FileLock, Timeout
 from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
+from pilot_disk.database import connect, upgrade
 from pilot_http.auth import read_keys
 from pilot_proto.names import PREPARER
 
@@ -24,8 +25,7 @@ from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.service import Service
 from pilot_aggregator.settings import Settings
-from pilot_aggregator.store.database import connect, migrate
-from pilot_aggregator.store.store import Store
+from pilot_aggregator.store.store import MIGRATIONS, Store
 
 log = logging.getLogger("pilot_aggregator")
 
@@ -65,7 +65,7 @@ def main() -> int:
 def put_together(settings: Settings) -> Service:
     """The parts, connected."""
     engine = connect(settings.database)
-    migrate(engine)
+    upgrade(engine, MIGRATIONS)
     store = Store(engine)
     clock = SystemClock()
     federation = read_federation(settings.federation)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import uvicorn
+from pilot_disk.files import locked, write_atomically
 from pilot_proto.registry import ReindexReport
 from pydantic import BaseModel
 
@@ -17,7 +18,6 @@ from pilot_registry import garbage
 from pilot_registry.app import build_app, utc_now
 from pilot_registry.context import open_registry
 from pilot_registry.settings import Settings
-from pilot_registry.store.folder import locked, write_durably
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _serve(settings: Settings) -> None:
     with socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG) as listener:
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        write_durably(settings.state_dir / URL_FILE, f"http://{host}:{port}".encode())
+        write_atomically(settings.state_dir / URL_FILE, f"http://{host}:{port}".encode())
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 import yaml
 from pilot_aggregator.policy import POLICY
-from pilot_aggregator.store.database import connect
 from pilot_aggregator.store.store import Store
+from pilot_disk.database import connect
 from pilot_http.app import HEALTH_POLICY
 from pilot_http.auth import unlisted
 from pilot_proto.assignment import AssignmentView

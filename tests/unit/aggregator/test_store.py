@@ -8,8 +8,8 @@ import pytest
 from pilot_aggregator.rounds.assign import plan_round
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables
-from pilot_aggregator.store.database import connect, migrate
-from pilot_aggregator.store.store import NameTaken, StaleStatus, Store
+from pilot_aggregator.store.store import MIGRATIONS, NameTaken, StaleStatus, Store
+from pilot_disk.database import connect, upgrade
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.plan import MergePlan
 from pilot_proto.run import Condition
@@ -60,7 +60,7 @@ def write(store, run, **values):
 
 def test_migrations_from_nothing_make_every_table(tmp_path):
     engine = connect(f"sqlite:///{tmp_path / 'new.sqlite'}")
-    migrate(engine)
+    upgrade(engine, MIGRATIONS)
     there = inspect(engine).get_table_names()
     assert set(there) == {*tables.metadata.tables, "alembic_version"}
     for name, table in tables.metadata.tables.items():
@@ -70,7 +70,7 @@ def test_migrations_from_nothing_make_every_table(tmp_path):
 def test_migrating_again_changes_nothing_and_loses_nothing(tmp_path):
     engine = connect(f"sqlite:///{tmp_path / 'new.sqlite'}")
     for _ in range(2):
-        migrate(engine)
+        upgrade(engine, MIGRATIONS)
         store = Store(engine)
         if store.run("t") is None:
             store.create_run(run_record(), None, None)

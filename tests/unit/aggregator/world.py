@@ -11,9 +11,9 @@ from typing import Any
 
 from pilot_aggregator.jobs.backend import JobConflict, JobRequest, JobState, Rendered
 from pilot_aggregator.rounds.assign import History, RunPlan, plan_round
-from pilot_aggregator.store.database import connect, migrate
 from pilot_aggregator.store.records import RunRecord
-from pilot_aggregator.store.store import Store
+from pilot_aggregator.store.store import MIGRATIONS, Store
+from pilot_disk.database import connect, upgrade
 from pilot_proto.assignment import AdapterRef, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.canonical import commit_of, digest_of
 from pilot_proto.federation import BaseModelOffer, Client, Federation, FederationSpec, Task
@@ -174,7 +174,7 @@ def _migrated() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "aggregator.sqlite")
         engine = connect(f"sqlite:///{file}")
-        migrate(engine)
+        upgrade(engine, MIGRATIONS)
         engine.dispose()
         return file.read_bytes()
 

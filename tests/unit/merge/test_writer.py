@@ -2,7 +2,8 @@ import hashlib
 
 import pytest
 from pilot_aggregator.merge.layout import Layout, OutputTensor
-from pilot_aggregator.merge.writer import FLUSH_EVERY, FileSink, header_bytes, write_atomically
+from pilot_aggregator.merge.writer import FLUSH_EVERY, FileSink, header_bytes
+from pilot_disk.files import write_atomically
 
 
 def test_a_file_that_is_not_committed_has_no_name(tmp_path):

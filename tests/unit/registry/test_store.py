@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from pilot_registry.store.folder import FolderStore, locked, write_durably
+from pilot_disk.files import locked, write_atomically
+from pilot_registry.store.folder import FolderStore
 from pilot_registry.store.port import BlobMissing, blob_key, digest_of_key
 
 
@@ -63,9 +64,9 @@ def test_only_what_is_old_enough_is_deleted_and_a_new_put_makes_young(store: Fol
 
 def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path: Path):
     target = tmp_path / "file"
-    write_durably(target, b"old")
+    write_atomically(target, b"old")
     with pytest.raises(TypeError):
-        write_durably(target, "no bytes")  # type: ignore[arg-type]
+        write_atomically(target, "no bytes")  # type: ignore[arg-type]
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -25,7 +25,8 @@ from datetime import UTC, datetime
 from multiprocessing import forkserver
 from pathlib import Path
 
-from pilot_aggregator.files import write_atomically
+from pilot_disk.files import write_atomically
+
 from pilot_aggregator.jobs import shim
 from pilot_aggregator.jobs.backend import JobConflict, JobPhase, JobRequest, JobState, Rendered
 

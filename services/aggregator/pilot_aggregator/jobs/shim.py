@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import IO
 
-from pilot_aggregator.files import write_atomically
+from pilot_disk.files import write_atomically
 
 
 def slot_lock(folder: Path, index: int) -> Path:

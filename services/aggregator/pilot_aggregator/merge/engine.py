@@ -16,6 +16,7 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+from pilot_disk.files import sync_folder
 from pilot_proto.boundaries import Boundary, reached
 
 from pilot_aggregator.merge import mixing
@@ -24,7 +25,7 @@ from pilot_aggregator.merge.errors import MergeRefused
 from pilot_aggregator.merge.layout import Layout, common_layout
 from pilot_aggregator.merge.mixture import Mixture
 from pilot_aggregator.merge.reader import BLOCK, Buffers, Inputs
-from pilot_aggregator.merge.writer import FileSink, HashOnly, Sink, Written, header_bytes, sync_directory
+from pilot_aggregator.merge.writer import FileSink, HashOnly, Sink, Written, header_bytes
 
 IN_FLIGHT = 3
 """Blocks of outputs in memory: one is filled while the others wait for the writer."""
@@ -59,7 +60,7 @@ def mix(
         for sink in opened:
             sink.commit()
     for directory in sorted({path.parent for path in outputs.values()}):
-        sync_directory(directory)
+        sync_folder(directory)
     return written
 
 

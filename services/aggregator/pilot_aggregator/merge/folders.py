@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pilot_disk.files import sync_folder, write_atomically
 from pilot_proto.run import Rule
 
 from pilot_aggregator.merge.adapters import CONFIG, TENSORS, Adapter, found_at, scaling_of
@@ -23,7 +24,7 @@ from pilot_aggregator.merge.mixture import Member, Mixture
 from pilot_aggregator.merge.plan import DEFAULT_METRIC, check_rule, metric_of, mixture
 from pilot_aggregator.merge.rules import rule_named
 from pilot_aggregator.merge.rules.rule import Scope
-from pilot_aggregator.merge.writer import Written, sync_directory, write_atomically
+from pilot_aggregator.merge.writer import Written
 
 PLAN = "plan.json"
 MERGED = "merged"
@@ -124,7 +125,7 @@ def _write(out: Path, plan: Mapping[str, Any], adapters: Mapping[str, Adapter], 
         written = mix({name: adapter.tensors for name, adapter in adapters.items()}, paths, mixed)
         write_atomically(whole / PLAN, json.dumps(plan, indent=2).encode() + b"\n")
         whole.replace(out)
-    sync_directory(out.parent)
+    sync_folder(out.parent)
     return written
 
 

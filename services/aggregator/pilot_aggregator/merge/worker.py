@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from pilot_disk.files import write_atomically
 from pilot_proto.base import Stored
 from pilot_proto.canonical import canonical_bytes
 from pydantic import ValidationError
@@ -35,7 +36,7 @@ from pilot_aggregator.merge.request import (
     OutputFile,
     request_digest,
 )
-from pilot_aggregator.merge.writer import Written, write_atomically
+from pilot_aggregator.merge.writer import Written
 
 REFUSED = 65
 TEMPORARY = 75

@@ -115,32 +115,11 @@ def header_bytes(layout: Layout) -> bytes:
     return len(raw).to_bytes(8, "little") + raw
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """A small file: whole or not at all, and durable."""
-    sink = FileSink(path)
-    try:
-        sink.write(memoryview(content))
-        sink.sync()
-        sink.commit()
-    finally:
-        sink.discard()
-    sync_directory(path.parent)
-
-
 def begin_writeback(fd: int) -> None:
     """Ask the system to write back what a file has so far, and to forget what is written."""
     # Otherwise all outputs pile up in the page cache, which costs a pod its memory limit and the final fsync its time.
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames in a directory durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _write_all(fd: int, data: memoryview) -> None:

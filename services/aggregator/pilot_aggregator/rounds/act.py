@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pilot_client.errors import ApiError
 from pilot_client.registry import RegistryClient
+from pilot_disk.files import write_atomically
 from pilot_proto.assignment import AdapterRef, Assignment, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.canonical import canonical_bytes, digest_of
@@ -18,7 +19,6 @@ from pilot_proto.plan import Ledger, MergePlan
 from pilot_proto.update import UPDATE_FILE, Update
 
 from pilot_aggregator.clock import Clock
-from pilot_aggregator.files import write_atomically
 from pilot_aggregator.merge.errors import MergeRefused
 from pilot_aggregator.rounds import decide as d
 from pilot_aggregator.rounds import slots

@@ -262,9 +262,7 @@ def _overdue(clients: list[ClientSeen], policy: Participation, up_since: datetim
     stalled = [
         c.name
         for c in clients
-        if (a := _active(c))
-        and a.state == "Running"
-        and _since(max(_last_sign(a), up_since), now) > policy.stall_s
+        if (a := _active(c)) and a.state == "Running" and _since(max(_last_sign(a), up_since), now) > policy.stall_s
     ]
     return Stop(tuple(stalled), "Stalled") if stalled else None
 

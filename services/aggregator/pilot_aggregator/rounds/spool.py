@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pilot_client.errors import Unreachable
 from pilot_client.registry import RegistryClient
+from pilot_disk.files import write_atomically
 from pilot_proto.assignment import AdapterRef, FileRef
 from pilot_proto.canonical import canonical_bytes
 from pilot_proto.grant import SealedRound
@@ -17,7 +18,6 @@ from pilot_proto.plan import KindPlan
 from pilot_proto.run import Metric, Rule
 from pilot_proto.update import UPDATE_FILE, Update
 
-from pilot_aggregator.files import write_atomically
 from pilot_aggregator.merge.errors import MergeRefused
 from pilot_aggregator.merge.plan import mixture_of
 from pilot_aggregator.merge.request import (

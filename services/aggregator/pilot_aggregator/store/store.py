@@ -7,8 +7,10 @@ written it since it was read.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from pilot_disk.database import writer
 from pilot_proto.assignment import AdapterRef, Assignment, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.federation import Client
@@ -24,7 +26,6 @@ from pilot_aggregator.jobs.backend import Rendered
 from pilot_aggregator.rounds.decide import ACTIVE
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables as t
-from pilot_aggregator.store.database import reading
 from pilot_aggregator.store.documents import dump, load
 from pilot_aggregator.store.records import (
     AssignmentRecord,
@@ -53,6 +54,9 @@ ROUND_DOCUMENTS: Mapping[str, Any] = {
 }
 
 
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
 class NameTaken(Exception):
     """A run of that name exists."""
 
@@ -66,6 +70,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._writer = writer(engine)
 
     # -- runs
 
@@ -76,7 +81,7 @@ class Store:
             NameTaken: there is one of that name.
         """
         try:
-            with self._engine.begin() as sql:
+            with self._writer.begin() as sql:
                 sql.execute(insert(t.runs).values(_run_row(run)))
                 if first is not None:
                     sql.execute(insert(t.rounds).values(_round_row(first)))
@@ -90,13 +95,13 @@ class Store:
 
     def remembered(self, principal: str, key: str) -> tuple[str, str] | None:
         """(digest of the request, run) that an idempotency key was used for."""
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             where = and_(t.idempotency.c.principal == principal, t.idempotency.c.key == key)
             row = sql.execute(select(t.idempotency.c.request, t.idempotency.c.run).where(where)).first()
             return (row.request, row.run) if row else None
 
     def run(self, name: str) -> RunRecord | None:
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             row = sql.execute(_runs().where(t.runs.c.name == name)).first()
             return _run(row) if row else None
 
@@ -107,23 +112,23 @@ class Store:
             query = query.where(t.runs.c.phase == phase)
         if after:
             query = query.where(tuple_(t.runs.c.created_at, t.runs.c.uid) < tuple_(*after))
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             return [_run(row) for row in sql.execute(query)]
 
     def count_by_phase(self) -> dict[str, int]:
         query = select(t.runs.c.phase, func.count()).group_by(t.runs.c.phase)
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             return {row[0]: row[1] for row in sql.execute(query)}
 
     def active_attempt_states(self) -> list[str]:
         """The state of every attempt that has not ended."""
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             rows = sql.execute(select(t.attempts.c.state).where(t.attempts.c.state.in_(sorted(ACTIVE))))
             return [row.state for row in rows]
 
     def active_runs(self) -> list[str]:
         """Names of the runs that have not ended."""
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             rows = sql.execute(select(t.runs.c.name).where(t.runs.c.phase.not_in(TERMINAL)).order_by(t.runs.c.name))
             return [row.name for row in rows]
 
@@ -149,13 +154,13 @@ class Store:
             "revision": run.revision + 1,
         }
         where = and_(t.runs.c.uid == run.uid, t.runs.c.revision == run.revision)
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             if sql.execute(update(t.runs).where(where).values(values)).rowcount != 1:
                 raise StaleStatus(run.name)
 
     def request(self, uid: str, **wish: Any) -> None:
         """Store what a person wants of a run: `paused`, `cancelling`, or `through` (the largest ever counts)."""
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             values: dict[str, Any] = {**wish, "revision": t.runs.c.revision + 1}
             query = update(t.runs).where(t.runs.c.uid == uid)
             if "through" in wish:
@@ -165,19 +170,19 @@ class Store:
     # -- rounds
 
     def round(self, uid: str, number: int) -> RoundRecord | None:
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
             row = sql.execute(select(t.rounds).where(where)).first()
             return _round(row) if row else None
 
     def rounds(self, uid: str) -> list[RoundRecord]:
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             rows = sql.execute(select(t.rounds).where(t.rounds.c.uid == uid).order_by(t.rounds.c.number))
             return [_round(row) for row in rows]
 
     def open_round(self, uid: str, number: int, program: Program, assignments: list[Assignment], now: datetime) -> None:
         """Store a round with all its assignments, or none of it. The same again does nothing."""
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
             if sql.execute(select(t.rounds.c.number).where(where)).first():
                 return
@@ -190,7 +195,7 @@ class Store:
 
     def store_step(self, uid: str, number: int, now: datetime, event: str, message: str, **documents: Any) -> None:
         """Store the documents of a step; one that is there already stays as it is."""
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
             first = next(iter(documents))
             values = {
@@ -212,7 +217,7 @@ class Store:
         now: datetime,
     ) -> None:
         """The round is published: everything that follows from it, in one transaction."""
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number, t.rounds.c.publication.is_(None))
             values = {
                 "publication": dump(Publication, publication),
@@ -234,18 +239,18 @@ class Store:
 
     def assignments(self, uid: str, number: int) -> list[AssignmentRecord]:
         query = select(t.assignments).where(t.assignments.c.uid == uid, t.assignments.c.number == number)
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             return [AssignmentRecord(**row._mapping) for row in sql.execute(query.order_by(t.assignments.c.client))]
 
     def change_assignment(self, uid: str, number: int, client: str, **values: Any) -> None:
         """`failure`, `budget_from`, `verdict` and `verdict_reason` of a client in a round."""
         where = and_(t.assignments.c.uid == uid, t.assignments.c.number == number, t.assignments.c.client == client)
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             sql.execute(update(t.assignments).where(where).values(values))
 
     def attempts(self, uid: str, number: int) -> list[AttemptRecord]:
         query = select(t.attempts).where(t.attempts.c.uid == uid, t.attempts.c.number == number)
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             return [_attempt(row) for row in sql.execute(query.order_by(t.attempts.c.client, t.attempts.c.attempt))]
 
     def intend(
@@ -253,7 +258,7 @@ class Store:
     ) -> None:
         """Store that a job is about to be created."""
         row = {"job": job, "rendered": dump(Rendered, rendered), "state": "Intended", "created": False}
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             sql.execute(
                 insert(t.attempts).values(
                     uid=uid, number=number, client=client, attempt=attempt, message="", intended_at=now, **row
@@ -269,7 +274,7 @@ class Store:
             t.attempts.c.client == attempt.client,
             t.attempts.c.attempt == attempt.attempt,
         )
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             sql.execute(update(t.attempts).where(where).values(values))
             if event:
                 message = str(values.get("message", ""))
@@ -278,22 +283,22 @@ class Store:
     # -- events
 
     def add_event(self, uid: str, now: datetime, type: str, round: int, client: str, message: str) -> None:  # noqa: A002
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             self._event(sql, uid, now, type, round, client, message)
 
     def events_after(self, uid: str, last: int, limit: int = 500) -> list[EventRecord]:
         query = select(t.events).where(t.events.c.uid == uid, t.events.c.id > last).order_by(t.events.c.id).limit(limit)
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             return [EventRecord(**row._mapping) for row in sql.execute(query)]
 
     def forget_idempotency(self, before: datetime) -> None:
         """Keys are good for a day."""
-        with self._engine.begin() as sql:
+        with self._writer.begin() as sql:
             sql.execute(t.idempotency.delete().where(t.idempotency.c.at < before - timedelta(days=1)))
 
     def check(self) -> None:
         """Raise if the database does not answer."""
-        with reading(self._engine) as sql:
+        with self._engine.connect() as sql:
             sql.execute(select(1))
 
     def _event(

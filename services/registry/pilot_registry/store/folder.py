@@ -1,11 +1,11 @@
 """The store in a folder of this machine."""
 
-import fcntl
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pilot_disk.files import locked, sync_folder, write_atomically
 
 from pilot_registry.store.port import BlobMissing, Stored
 
@@ -41,7 +41,7 @@ class FolderStore:
         """See the port."""
         target = self._root / key
         _make_folder(target.parent)
-        write_durably(target, body)
+        write_atomically(target, body)
 
     @contextmanager
     def open(self, key: str) -> Iterator[FileReader]:
@@ -92,45 +92,6 @@ class FolderStore:
         except FileNotFoundError:
             return
         yield Stored(path.relative_to(self._root).as_posix(), found.st_size, found.st_mtime)
-
-
-@contextmanager
-def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Keep other threads and processes out that lock the same folder.
-
-    Raises:
-        BlockingIOError: somebody is in, and we do not `wait`.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def write_durably(target: Path, body: bytes) -> None:
-    """Write a file so that a crash leaves either the old one or the new one, and the return means it is on disk."""
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make_folder(folder: Path) -> None:
