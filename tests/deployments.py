@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import time
@@ -24,11 +25,11 @@ CLIENTS = {"vqa-1": "vqa", "vqa-2": "vqa", "cap-1": "caption", "cap-2": "caption
 def free_ports() -> int:
     """A port whose successor is free too."""
     for _ in range(100):
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
+        # Below the range from which the system takes ports for connections.
+        port = random.randrange(20000, 32000, 2)
         try:
-            with socket.socket() as second:
+            with socket.socket() as first, socket.socket() as second:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 1))
                 return port
         except OSError:

@@ -18,8 +18,8 @@ import pilot_aggregator.app
 import pilot_registry.app
 from fastapi import FastAPI
 from pilot_aggregator.service import Service
-from pilot_aggregator.store.database import connect, migrate
-from pilot_aggregator.store.store import Store
+from pilot_aggregator.store.store import MIGRATIONS, Store
+from pilot_disk.database import connect, upgrade
 from pilot_http import openapi
 from pilot_proto import export
 from pilot_registry.settings import Settings
@@ -40,7 +40,7 @@ def contract() -> dict[Path, str]:
 def aggregator(folder: Path) -> Iterator[FastAPI]:
     """The aggregator's application. Its routes are described, never called: of its parts only the store is real."""
     engine = connect(f"sqlite:///{folder / 'aggregator.sqlite'}")
-    migrate(engine)
+    upgrade(engine, MIGRATIONS)
     parts = cast(Service, SimpleNamespace(store=Store(engine)))
     yield pilot_aggregator.app.build_app(parts, lambda _: None, ["localhost"])
     engine.dispose()

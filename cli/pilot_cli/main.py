@@ -50,15 +50,21 @@ for panel, command in COMMANDS:
 app.add_typer(adapters.alias, name="alias", rich_help_panel=SHIPPING)
 
 
-@app.callback()
-def common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _tell_version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version as version_of
 
         typer.echo(f"pilot {version_of('pilot-cli')}")
         raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """What stands before every command."""
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ class LedgerEntry(Stored):
     answered: bool
     counted: bool
     reason: str = ""
-    """Why not counted: `Lost`, `Failed`, `Rejected`, `Late`, `Flagged`, `Refused`."""
+    """Why not counted: the code that the trainer or the registry gave, `Late`, `Flagged` or `Refused`."""
     commit: Commit | None = None
     num_examples: int | None = None
     flags: tuple[str, ...] = ()

@@ -162,7 +162,7 @@ class ClientStatus(Stored):
     name: str
     task: str
     state: str
-    """`Waiting`, `Queued`, `Running`, `Answered`, `Failed`, `Lost`, `Rejected`, `Held`, `Excluded`."""
+    """`Waiting`, `Queued`, `Running`, `Answered`, `Failed`, `Lost`, `Held`, `Excluded`."""
     attempt: int = 0
     reason: str = ""
     message: str = ""

@@ -91,7 +91,7 @@ def test_a_late_client_is_left_out_and_takes_part_again_in_the_next_round(deploy
 )
 def test_a_bad_upload_fails_that_client_with_the_reason_and_the_others_go_on(deployed, poison, code):
     deployed.faults(vqa_2={"poison": {"1": poison}})
-    participation = {"quorum": "75%", "grace_s": 0, "attempts": 1}
+    participation = {"quorum": "75%", "grace_s": 60, "attempts": 1}
     run = deployed.run(run_document(f"bad-{poison}", rounds=["plain"], participation=participation))
     assert run.status.phase == "Succeeded", deployed.logs()
     entry = entries(deployed, f"bad-{poison}", 1)["vqa-2"]
@@ -100,7 +100,7 @@ def test_a_bad_upload_fails_that_client_with_the_reason_and_the_others_go_on(dep
 
 def test_an_attempt_that_fails_is_tried_again_and_its_failures_are_counted(deployed):
     deployed.faults(vqa_1={"exit": {"1": 75}})
-    run = deployed.run(run_document("tries", rounds=["plain"], participation={"attempts": 2, "grace_s": 0}))
+    run = deployed.run(run_document("tries", rounds=["plain"], participation={"attempts": 2, "grace_s": 60}))
     assert run.status.phase == "Failed"
     (client,) = [c for c in run.status.clients if c.name == "vqa-1"]
     assert (client.state, client.attempt) == ("Failed", 2)
@@ -108,7 +108,7 @@ def test_an_attempt_that_fails_is_tried_again_and_its_failures_are_counted(deplo
 
 def test_bad_data_is_not_tried_again(deployed):
     deployed.faults(vqa_1={"exit": {"1": 65}})
-    participation = {"quorum": "75%", "grace_s": 0, "attempts": 3}
+    participation = {"quorum": "75%", "grace_s": 60, "attempts": 3}
     run = deployed.run(run_document("fatal", rounds=["plain"], participation=participation))
     assert run.status.phase == "Succeeded"
     events = [c for c in deployed.aggregator.rounds("fatal")[1].ledger.entries if c.client == "vqa-1"]
@@ -117,7 +117,7 @@ def test_bad_data_is_not_tried_again(deployed):
 
 def test_a_task_without_its_clients_fails_the_run_and_names_the_way_out(deployed):
     deployed.faults(vqa_1={"exit": {"2": 65}}, vqa_2={"exit": {"2": 65}})
-    run = deployed.run(run_document("gone", participation={"quorum": "50%", "grace_s": 0}))
+    run = deployed.run(run_document("gone", participation={"quorum": "50%", "grace_s": 60}))
     assert run.status.phase == "Failed"
     (failed,) = run.status.conditions
     assert failed.reason == "QuorumMissed"

@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -82,12 +83,10 @@ def test_what_this_parser_accepts_the_library_accepts_too(place: int, put: bytes
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused_with_a_code(content: bytes):
+def test_any_bytes_are_read_or_refused(content: bytes):
     for whole in (content, file(content, b"")):
-        try:
+        with suppress(HeaderError):  # and no other error
             read_header(whole)
-        except HeaderError as error:
-            assert error.code in ("corrupt", "bad_header", "header_too_large")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pilot_http import cursors
 from pilot_http.app import PREFIX
 from pilot_http.auth import Caller
-from pilot_http.problems import Conflict, Invalid, NotFound, coded
+from pilot_http.problems import Conflict, Forbidden, Invalid, NotFound, coded
 from pilot_proto.federation import Federation
 from pilot_proto.presets import expand
 from pilot_proto.problem import FieldError, InvalidDocument
@@ -109,7 +109,10 @@ def get_spec(run: str, service: Aggregator) -> RunSpec:
 
 
 @router.get("/runs/{run}/report")
-def get_report(run: str, service: Aggregator, scores: bool = False) -> RunReport:
+def get_report(run: str, service: Aggregator, caller: Caller, scores: bool = False) -> RunReport:
+    if scores and not caller.at_least("operator"):
+        # One number per sample of a client's data is more than its mean: it tells who answered which question.
+        raise Forbidden(f"{caller} may not read scores per sample", hint="allowed: operator, admin")
     """Every client's metric before, after each merge, and on its own model."""
     record = service.run(run)
     said = {round.number: round.updates or {} for round in service.store.rounds(record.uid)}

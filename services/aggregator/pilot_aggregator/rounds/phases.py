@@ -12,7 +12,7 @@ VERBS: tuple[Verb, ...] = ("trigger", "pause", "resume", "cancel", "retry", "ver
 NEXT: Mapping[Phase, frozenset[Phase]] = {
     "Preparing": frozenset({"Merging", "Training", "Failed", "Cancelled"}),
     "Training": frozenset({"Merging", "Failed", "Cancelled"}),
-    "Merging": frozenset({"Preparing", "Training", "Evaluating", "Succeeded", "Failed", "Cancelled"}),
+    "Merging": frozenset({"Training", "Evaluating", "Succeeded", "Failed", "Cancelled"}),
     "Evaluating": frozenset({"Succeeded", "Failed", "Cancelled"}),
     "Succeeded": frozenset(),
     "Failed": frozenset(),

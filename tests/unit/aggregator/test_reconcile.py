@@ -1,0 +1,338 @@
+"""The loop over fakes: what it does in which order, and what it leaves for its successor."""
+
+import pytest
+from pilot_aggregator.rounds.act import Actor
+from pilot_aggregator.rounds.reconcile import Reconciler
+from pilot_client.errors import ApiError, Unreachable
+from pilot_proto.canonical import digest_of
+from pilot_proto.grant import Rejection, RoundView
+from pilot_proto.problem import Problem
+from pilot_proto.run import TERMINAL
+from pilot_proto.update import UPDATE_FILE, PreparedModel, Update
+from unit.aggregator.service import service_in
+from unit.aggregator.world import (
+    CLIENTS,
+    MODEL,
+    NOW,
+    UID,
+    FakeBackend,
+    base_slots,
+    history,
+    open_round,
+    published_of,
+    run_record,
+    spec_of,
+    update_of,
+)
+
+HALF = {"quorum": "50%", "quorum_per_task": 0, "attempts": 1}
+
+
+class World:
+    """A service, and what a test does from outside."""
+
+    def __init__(self, folder):
+        self.service = service_in(folder)
+        self.store = self.service.store
+        self.registry = self.service.registry
+
+    @property
+    def backend(self) -> FakeBackend:
+        return self.service.attempts._backend
+
+    def create(self, published=-1, **spec):
+        """A run that has published some rounds, without having merged anything."""
+        record = run_record(spec=spec_of(method="fedavg", **spec), phase="Preparing", through=9)
+        self.store.create_run(record, None, None)
+        for number in range(published + 1):
+            open_round(self.store, self.run, number, history())
+            self.store.adopt_publication(UID, number, published_of(number, []), base_slots(), {}, MODEL, NOW)
+        if published >= 0:
+            self.store.write_status(self.run, phase="Merging", conditions=(), round=published, ended_at=None)
+        return self
+
+    @property
+    def run(self):
+        return self.store.run("t")
+
+    def tick(self):
+        self.service.reconciler.tick("t")
+        return self.run
+
+    def to_the_end(self):
+        for _ in range(200):
+            self.service.loop._woken.clear()
+            if self.tick().phase in TERMINAL:
+                return self.run
+            self.service.loop._woken.wait(1)
+        raise AssertionError(f"the run is still {self.run.phase}")
+
+    def conditions(self):
+        return {c.type: (c.reason, c.message) for c in self.run.conditions}
+
+    def jobs(self, number):
+        return {a.client: a.job for a in self.store.attempts(UID, number)}
+
+    def admit(self, number, *clients):
+        """These clients' evaluations are in the registry."""
+        admitted = []
+        for client in clients:
+            update = update_of(client, CLIENTS[client])
+            said = Update(
+                run="t",
+                round=number,
+                client=client,
+                task=CLIENTS[client],
+                program="evaluate",
+                assignment=digest_of(b""),
+                model=PreparedModel(digest=MODEL.digest, name="tiny"),
+                num_examples=10,
+            )
+            raw = said.model_dump_json().encode()
+            self.registry.files[digest_of(raw)] = raw
+            file = update.files[UPDATE_FILE].model_copy(update={"digest": digest_of(raw)})
+            admitted.append(update.model_copy(update={"files": {**update.files, UPDATE_FILE: file}}))
+        self.registry.views[number] = RoundView(admitted=tuple(admitted))
+
+    def restarted(self):
+        """Another process over the same store, registry and backend."""
+        old = self.service.reconciler
+        actor = Actor(
+            self.store,
+            self.registry,
+            self.service.attempts,
+            self.service.background,
+            self.service.clock,
+            self.service.spool,
+        )
+        return Reconciler(self.store, self.registry, old.attempts, actor, old.clock, {}, old.clock.now())
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path)
+    yield made
+    made.service.background.close()
+
+
+def test_a_new_run_opens_round_0_grants_it_and_launches_its_one_job(world):
+    run = world.create().tick()
+    assert (run.phase, run.round, run.conditions) == ("Preparing", 0, ())
+    assert set(world.registry.grants) == {(0, "base")}
+    assert set(world.jobs(0)) == {"base"}
+
+
+def test_the_next_round_is_opened_for_everybody(world):
+    run = world.create(published=0).tick()
+    assert (run.phase, run.round) == ("Training", 1)
+    assert set(world.registry.grants) == {(1, client) for client in CLIENTS}
+    assert set(world.jobs(1)) == set(CLIENTS)
+
+
+def test_ticking_again_does_nothing_twice(world):
+    world.create(published=0).tick()
+    before = (world.run, world.jobs(1), dict(world.backend.jobs))
+    world.service.attempts.follow(world.store.attempts(UID, 1))
+    noted = len(world.store.events_after(UID, 0))
+    assert (world.tick(), world.jobs(1), world.backend.jobs) == before
+    assert len(world.store.events_after(UID, 0)) == noted
+
+
+def test_a_successor_grants_again_and_launches_nothing_again(world):
+    world.create(published=0).tick()
+    jobs = world.jobs(1)
+    world.registry.grants.clear()
+    world.restarted().tick("t")
+    assert set(world.registry.grants) == {(1, client) for client in CLIENTS}
+    assert world.jobs(1) == jobs
+
+
+def test_a_run_whose_first_round_cannot_be_prepared_fails_and_says_why(world):
+    world.create().tick()
+    world.backend.end(world.jobs(0)["base"], 65, "no model")
+    world.store.change_assignment(UID, 0, "base", failure="bad_model: no config.json")
+    run = world.to_the_end()
+    assert run.phase == "Failed"
+    assert run.ended_at == NOW
+    reason, message = world.conditions()["Failed"]
+    assert reason == "QuorumMissed"
+    assert "base (bad_model: no config.json)" in message
+    assert "No round was published" in message
+    assert world.registry.revoked == 1
+
+
+def test_a_run_that_fails_later_prints_how_to_go_on(world):
+    world.create(published=1, participation={"attempts": 1}).tick()
+    for job in world.jobs(2).values():
+        world.backend.end(job, 65)
+    assert world.to_the_end().phase == "Failed"
+    assert "start_from: {run: t, round: 1}" in world.conditions()["Failed"][1]
+
+
+def test_cancel_revokes_grants_and_deletes_jobs(world):
+    world.create(published=0).tick()
+    world.store.request(UID, cancelling=True)
+    assert world.to_the_end().phase == "Cancelled"
+    assert world.registry.revoked == 1
+    assert sorted(world.backend.deleted) == sorted(world.jobs(1).values())
+    assert {a.state for a in world.store.attempts(UID, 1)} == {"Stopped"}
+
+
+def test_an_ended_run_is_left_alone(world):
+    world.create().tick()
+    world.store.request(UID, cancelling=True)
+    world.to_the_end()
+    before = world.run
+    assert world.tick() == before
+    assert world.registry.revoked == 1
+
+
+def test_a_pause_waits_between_rounds_and_says_so_until_it_is_resumed(world):
+    world.create(published=0)
+    world.store.request(UID, paused=True)
+    world.tick()
+    assert world.conditions()["Paused"][0] == "Paused"
+    assert world.jobs(1) == {}
+    world.store.request(UID, paused=False)
+    world.tick()
+    assert world.conditions() == {}
+    assert set(world.jobs(1)) == set(CLIENTS)
+
+
+def test_a_pause_during_a_round_is_announced(world):
+    world.create(published=0).tick()
+    world.store.request(UID, paused=True)
+    world.tick()
+    assert world.conditions()["Paused"] == ("Pausing", "after the round at work is published")
+    assert world.run.phase == "Training"
+
+
+def test_a_manual_run_says_that_it_waits_for_its_trigger(world):
+    world.create(published=0)
+    with world.store._writer.begin() as sql:
+        sql.exec_driver_sql("UPDATE runs SET through = 0")
+    world.tick()
+    assert "AwaitingTrigger" in world.conditions()
+    world.store.request(UID, through=1)
+    assert world.tick().round == 1
+
+
+def test_a_rejected_upload_is_the_clients_reason_and_told_once(world):
+    world.create(published=0).tick()
+    rejected = Rejection(client="vqa-1", code="not_finite", message="tensor 'q' has a NaN", sequence=1)
+    world.registry.views[1] = RoundView(rejections=(rejected,))
+    for _ in range(2):
+        world.tick()
+    (record,) = [a for a in world.store.assignments(UID, 1) if a.client == "vqa-1"]
+    assert record.failure == "not_finite: tensor 'q' has a NaN"
+    told = [e for e in world.store.events_after(UID, 0) if e.type == "UploadRejected"]
+    assert [(e.client, e.message) for e in told] == [("vqa-1", record.failure)]
+
+
+def evaluating(world, **participation):
+    """A run whose only training round is published; its evaluation is open."""
+    world.create(published=1, rounds=["plain"], participation={**HALF, **participation}).tick()
+    return world
+
+
+def test_the_last_round_evaluates_and_the_run_succeeds(world):
+    evaluating(world)
+    assert world.run.phase == "Evaluating"
+    world.admit(2, *CLIENTS)
+    run = world.to_the_end()
+    assert (run.phase, run.published, run.conditions) == ("Succeeded", 2, ())
+    assert world.registry.requests[2].manifests == ()
+    assert {a.state for a in world.store.attempts(UID, 2)} == {"Stopped"}
+    told = [e.type for e in world.store.events_after(UID, 0)]
+    assert told[-6:-1] == ["RoundMeasured", "RoundPlanned", "RoundMerged", "RoundPublished", "RunSucceeded"] or [
+        kind for kind in told if kind.startswith(("Round", "Run"))
+    ][-6:] == ["RoundSealed", "RoundMeasured", "RoundPlanned", "RoundMerged", "RoundPublished", "RunSucceeded"]
+
+
+def test_a_run_that_lost_somebody_succeeds_and_says_so(world):
+    evaluating(world)
+    world.backend.end(world.jobs(2)["vqa-2"], 65)
+    world.store.change_assignment(UID, 2, "vqa-2", failure="bad_data: none")
+    world.admit(2, "cap-1", "vqa-1")
+    assert world.to_the_end().phase == "Succeeded"
+    assert world.conditions() == {"Partial": ("ClientLost", "round 2: vqa-2 (bad_data)")}
+
+
+def test_a_quorum_is_noted_and_the_others_have_their_grace(world):
+    evaluating(world, grace_s=60)
+    world.admit(2, "cap-1", "vqa-1")
+    world.tick()
+    assert world.store.round(UID, 2).quorum_at == NOW
+    assert world.registry.sealed == {}
+    world.service.clock.advance(60)
+    world.tick()
+    assert [u.client for u in world.registry.sealed[2].updates] == ["cap-1", "vqa-1"]
+
+
+def test_plan_and_ledger_are_uploaded_under_the_digests_that_the_publication_names(world):
+    evaluating(world)
+    world.admit(2, *CLIENTS)
+    world.to_the_end()
+    publication = world.store.round(UID, 2).publication
+    assert {publication.plan, publication.ledger} <= set(world.registry.files)
+
+
+@pytest.mark.parametrize(("kept", "retired"), [("until-run-ends", True), ("forever", False)])
+def test_raw_updates_are_retired_as_the_run_says(world, kept, retired):
+    world.create(published=1, rounds=["plain"], participation=HALF, retention={"raw_updates": kept}).tick()
+    world.admit(2, *CLIENTS)
+    world.to_the_end()
+    assert ({0, 1, 2} <= set(world.registry.retired)) is retired
+    assert bool(world.registry.retired) is retired
+
+
+def refused(status, code):
+    def refuse(*_):
+        raise ApiError(Problem(type="x", title="x", status=status, code=code, detail="other bytes"))
+
+    return refuse
+
+
+def test_a_round_that_was_published_with_another_content_stops_the_run_loudly(world):
+    evaluating(world)
+    world.admit(2, *CLIENTS)
+    world.registry.publish = refused(409, "already_published")
+    assert world.to_the_end().phase == "Failed"
+    reason, message = world.conditions()["Failed"]
+    assert reason == "PublishedDiffers"
+    assert "other bytes" in message
+
+
+def test_a_registry_that_is_away_makes_the_run_wait(world):
+    world.create(published=0).tick()
+
+    def away(*_):
+        raise Unreachable("the registry did not answer")
+
+    world.registry.round = away
+    before = world.run
+    with pytest.raises(Unreachable):
+        world.tick()
+    world.service.loop._tick("t")
+    assert world.run == before
+
+
+def test_an_unexpected_error_in_one_run_leaves_it_alone_for_a_while_and_the_others_go_on(world):
+    world.create(published=0).tick()
+    other = run_record("u", "f" * 32, spec=spec_of(method="fedavg"), through=9)
+    world.store.create_run(other, None, None)
+    asked = []
+
+    def broken(uid, number):
+        asked.append(uid)
+        if uid == UID:
+            raise RuntimeError("a bug")
+        return RoundView()
+
+    world.registry.round = broken
+    for _ in range(3):
+        world.service.loop._tick_all()
+    assert asked.count(UID) == 1
+    assert asked.count(other.uid) > 1
+    assert world.store.round(other.uid, 0) is not None
+    assert world.service.loop.last_tick == NOW
