@@ -27,7 +27,7 @@ check: setup ## Format, lint, types, imports, schema drift
 	@$(BIN)/python tools/schema.py --check && echo "schema  ok"
 
 bench: setup ## Ratios measured side by side in one run; see benchmarks/
-	@for script in benchmarks/*_bench.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/{merge_bench,admission,trainer_steps,demo_bench}.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
 
 schema: setup ## Write proto/schema and proto/openapi again
 	@$(BIN)/python tools/schema.py

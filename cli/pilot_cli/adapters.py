@@ -44,8 +44,7 @@ def diff(first: Reference, second: Reference, output: Output = Format.TABLE) -> 
         print_document(report, output)
         return
     rows = [
-        [t["name"], f"{t['l2']:.6g}", _number(t.get("cosine")), _number(t.get("relative"))]
-        for t in report["tensors"]
+        [t["name"], f"{t['l2']:.6g}", _number(t.get("cosine")), _number(t.get("relative"))] for t in report["tensors"]
     ]
     print_table(["TENSOR", "DISTANCE", "COSINE", "RELATIVE"], rows, right=("DISTANCE", "COSINE", "RELATIVE"))
     console.print(f"in all: {report['l2']:.6g}", markup=False)

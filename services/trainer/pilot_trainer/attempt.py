@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pilot_trainer.environment import Environment
-from pilot_trainer.errors import BadAssignment, BadConfiguration
+from pilot_trainer.errors import BadAssignment, BadConfiguration, Refused
 from pilot_trainer.exchange import Exchange, NotNeeded
 from pilot_trainer.initial import Sources, under
 from pilot_trainer.local_update import prepare, update
@@ -96,6 +96,10 @@ class Attempt:
             if reason.code == "already_answered":
                 # Another incarnation's update was accepted: this one is nobody's private state.
                 shutil.rmtree(result.folder, ignore_errors=True)
+            raise
+        except Refused:
+            # Should a person ask for another try, it must train again and not find what was refused.
+            shutil.rmtree(result.folder, ignore_errors=True)
             raise
         reached(Boundary.COMMITTED)
         self._exchange.report(commit)

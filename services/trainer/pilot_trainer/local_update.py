@@ -120,6 +120,7 @@ class LocalUpdate:
         note = json.dumps([result.model_dump(mode="json") for result in merged])
         train(learner, lambda learner, rate: self._after_step(learner, rate, note))
         self._assert_moved(before, learner)
+        log.info("trained", extra={"steps": learner.done})
         return learner
 
     def _after_step(self, learner: Learner, rate: float, note: str) -> None:

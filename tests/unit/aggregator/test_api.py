@@ -134,6 +134,13 @@ def test_a_key_stands_for_one_request_only(api, service):
     assert service.store.run("other") is None
 
 
+def test_a_key_may_be_used_again_after_a_day(api, service):
+    key = {"Idempotency-Key": "k1"}
+    api("POST", "/runs", json=document(), headers=key)
+    service.clock.advance(24 * 3600 + 1)
+    assert api("POST", "/runs", json=document("other"), headers=key).json()["metadata"]["name"] == "other"
+
+
 def test_a_key_is_its_principals_own(api):
     key = {"Idempotency-Key": "k1"}
     api("POST", "/runs", json=document(), headers=key)
@@ -524,6 +531,22 @@ def test_every_role_on_every_route(guarded, method, template, who, may):
     assert response.status_code != 401
     if not may:
         problem(response, 403, "forbidden")
+
+
+TRAINERS = {("GET", "assignment"), ("POST", "progress"), ("POST", "report"), ("POST", "failure")}
+
+
+@pytest.mark.parametrize(("method", "template"), sorted(POLICY))
+def test_viewers_look_operators_change_and_a_trainer_has_four_routes_of_its_own(method, template):
+    """Written apart from the table, so that giving a route away is two decisions."""
+    verb = template.rpartition("/")[2]
+    if (method, verb) in TRAINERS and "/clients/{client}/" in template:
+        expected = "client"
+    elif method == "POST" or verb == "logs":
+        expected = "operator"
+    else:
+        expected = "viewer"
+    assert POLICY[method, template] == {expected}
 
 
 @pytest.mark.parametrize(("method", "template"), sorted(POLICY))

@@ -161,15 +161,20 @@ def test_a_finished_job_is_not_run_again(tmp_path, place, backend):
     assert len(runs(place)) == 1
 
 
-def test_a_killed_job_is_lost_and_not_run_again(tmp_path, place, backend):
+def test_a_killed_job_is_lost_and_not_run_again(tmp_path, place):
+    backend = backend_in(tmp_path, slots=1)
     create(backend, "wait")
     at_work(place)
     os.kill(pid_of(tmp_path), signal.SIGKILL)
     lost = until(backend, "Lost")
     assert (lost.exit_code, lost.message) == (None, "the process was killed")
     create(backend, "wait")
+    # Were it run again, it would hold the only slot.
+    for name in ("j2", "j3", "j4"):
+        create(backend, "succeed", name)
+        until(backend, "Succeeded", name)
     assert state(backend).phase == "Lost"
-    assert len(runs(place)) == 1
+    assert len(runs(place)) == 4
 
 
 def test_a_killed_job_frees_its_slot(tmp_path, place):
@@ -264,3 +269,15 @@ def test_a_lock_that_is_held_means_running_whatever_else_is_there(tmp_path, back
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert state(backend).phase == "Running"
+
+
+class Foreign(dict):
+    """Of a module that the forked process cannot import, as when an installation is broken."""
+
+
+def test_a_job_whose_process_cannot_even_start_has_failed_and_does_not_wait_for_ever(tmp_path, place):
+    broken = LocalBackend(tmp_path / "jobs", entry="unit.aggregator.jobs_entry:run", environments={}, slots=[Foreign()])
+    broken.create("j1", broken.render(JobRequest("j1", "vqa-1", {}, {})))
+    found = broken.observe(["j1"])["j1"]
+    assert (found.phase, found.exit_code) == ("Failed", 71)
+    assert "cannot_start" in found.message

@@ -243,10 +243,9 @@ def test_the_last_round_evaluates_and_the_run_succeeds(world):
     assert (run.phase, run.published, run.conditions) == ("Succeeded", 2, ())
     assert world.registry.requests[2].manifests == ()
     assert {a.state for a in world.store.attempts(UID, 2)} == {"Stopped"}
-    told = [e.type for e in world.store.events_after(UID, 0)]
-    assert told[-6:-1] == ["RoundMeasured", "RoundPlanned", "RoundMerged", "RoundPublished", "RunSucceeded"] or [
-        kind for kind in told if kind.startswith(("Round", "Run"))
-    ][-6:] == ["RoundSealed", "RoundMeasured", "RoundPlanned", "RoundMerged", "RoundPublished", "RunSucceeded"]
+    told = [e.type for e in world.store.events_after(UID, 0) if e.type.startswith(("Round", "Run"))]
+    steps = ["RoundSealed", "RoundMeasured", "RoundPlanned", "RoundMerged", "RoundPublished", "RunSucceeded"]
+    assert told[-6:] == steps
 
 
 def test_a_run_that_lost_somebody_succeeds_and_says_so(world):
@@ -330,7 +329,7 @@ def test_an_unexpected_error_in_one_run_leaves_it_alone_for_a_while_and_the_othe
         return RoundView()
 
     world.registry.round = broken
-    for _ in range(3):
+    for _ in range(2):
         world.service.loop._tick_all()
     assert asked.count(UID) == 1
     assert asked.count(other.uid) > 1

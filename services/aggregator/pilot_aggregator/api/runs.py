@@ -63,6 +63,7 @@ def create_run(
         response.status_code = 200
         return DryRun(run=run, clients=tuple(c.name for c in clients), warnings=tuple(warnings))
     digest = hashlib.sha256(raw).hexdigest()
+    service.store.forget_idempotency(service.clock.now())
     known = service.store.remembered(str(caller), idempotency_key) if idempotency_key else None
     if known is not None:
         if known[0] != digest:

@@ -30,6 +30,9 @@ from pilot_disk.files import write_atomically
 from pilot_aggregator.jobs import shim
 from pilot_aggregator.jobs.backend import JobConflict, JobPhase, JobRequest, JobState, Rendered
 
+CANNOT_START = 71
+"""sysexits' EX_OSERR: this machine failed, not the job; another attempt may do better."""
+
 
 class LocalBackend:
     """Runs at most `len(slots)` jobs at a time; each slot is a set of environment variables, such as a GPU's."""
@@ -103,6 +106,10 @@ class LocalBackend:
             process = self._context.Process(target=shim.main, args=(str(self._folder), name, self._slots))
             process.start()
             process.join()
+        if process.exitcode != 0 and not (self._folder / name / "started").exists():
+            # It would never start, for ever: what broke (an import, say) is in this service's own log.
+            ended = {"exit_code": CANNOT_START, "message": "cannot_start: no process could be made for the job"}
+            write_atomically(self._folder / name / "exit.json", json.dumps(ended).encode())
 
     def _free_slots(self) -> int:
         return sum(not is_locked(shim.slot_lock(self._folder, index)) for index in range(len(self._slots)))
