@@ -27,6 +27,7 @@ Access = Literal["public", "viewer", "operator", "admin", "client", "aggregator"
 """Who may use a route: `client` is the client named in the path, `anyone` whoever has a key; the route looks closer."""
 
 RANK = {"viewer": 1, "operator": 2, "admin": 3}
+ROLES = {*RANK, "aggregator", "client"}
 
 PolicyTable = Mapping[tuple[str, str], frozenset[Access]]
 """(method, path template) to who may."""
@@ -78,8 +79,14 @@ def read_keys(path: Path) -> Authenticator:
 
 
 def parse_principal(text: str) -> Principal:
-    """`client:vqa-1` or a role."""
+    """`client:vqa-1` or a role.
+
+    Raises:
+        ValueError: a role that does not exist; such a key would be refused everywhere, and nobody would know why.
+    """
     role, _, client = text.partition(":")
+    if (role == "client") != bool(client) or role not in ROLES:
+        raise ValueError(f"{text!r} is no principal; use {', '.join(sorted(ROLES - {'client'}))} or client:NAME")
     return Principal(role, client or None)
 
 

@@ -67,7 +67,7 @@ class LedgerEntry(Stored):
     answered: bool
     counted: bool
     reason: str = ""
-    """Why not counted: the code that the trainer or the registry gave, `Late`, `Flagged` or `Refused`."""
+    """Why not counted: a code of the trainer or the registry, `Failed`, `Lost`, `Late`, `Flagged` or `Refused`."""
     commit: Commit | None = None
     num_examples: int | None = None
     flags: tuple[str, ...] = ()

@@ -6,10 +6,12 @@ from fastapi import APIRouter, Path
 from fastapi.responses import PlainTextResponse
 from pilot_http.app import PREFIX
 from pilot_http.problems import Conflict, coded
+from pilot_proto.grant import RoundView
 from pilot_proto.plan import RoundDocument, RoundPage, VerifyReport
 from pilot_proto.run import RunView, Verdict
 
 from pilot_aggregator.rounds.decide import ACTIVE
+from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.verification import verify_round
 from pilot_aggregator.rounds.view import round_document
 from pilot_aggregator.service import Aggregator
@@ -48,6 +50,11 @@ def retry(run: str, n: Number, client: str, service: Aggregator) -> RunView:
     assignment = service.assignment(record, n, client)
     if service.round(record, n).sealed is not None:
         raise coded(Conflict, "round_closed", f"round {n} is sealed; a retry is possible before that")
+    view = service.reconciler.views.get((record.uid, n), RoundView())
+    if client in {update.client for update in view.admitted}:
+        raise coded(
+            Conflict, "already_answered", f"client {client!r} has answered in round {n}; there is nothing to retry"
+        )
     attempts = [a for a in service.store.attempts(record.uid, n) if a.client == client]
     if attempts and attempts[-1].state in ACTIVE:
         raise coded(Conflict, "still_running", f"attempt {attempts[-1].attempt} of {client!r} is still at work")
@@ -62,8 +69,12 @@ def give_verdict(run: str, n: Number, client: str, body: Verdict, service: Aggre
     record = service.run(run)
     service.allow(record, "verdict")
     service.assignment(record, n, client)
-    if service.round(record, n).plan is not None:
+    round = service.round(record, n)
+    if round.plan is not None:
         raise coded(Conflict, "already_planned", f"the plan of round {n} is stored; a verdict comes too late")
+    if record.spec.admission.on_flag != "hold" or client not in round_flags(record, round):
+        hint = "updates are held by 'admission: {on_flag: hold}' once they are flagged; 'pilot get clients' shows which"
+        raise coded(Conflict, "not_held", f"the update of {client!r} in round {n} is not held", hint)
     service.store.change_assignment(record.uid, n, client, verdict=body.verdict, verdict_reason=body.reason)
     service.store.add_event(
         record.uid, service.clock.now(), "VerdictGiven", n, client, f"{body.verdict}: {body.reason}"

@@ -111,6 +111,7 @@ def get_spec(run: str, service: Aggregator) -> RunSpec:
 
 @router.get("/runs/{run}/report")
 def get_report(run: str, service: Aggregator, caller: Caller, scores: bool = False) -> RunReport:
+    """Every client's metric before, after each merge, and on its own model; scores per sample for operators only."""
     if scores and not caller.at_least("operator"):
         # One number per sample of a client's data is more than its mean: it tells who answered which question.
         raise Forbidden(f"{caller} may not read scores per sample", hint="allowed: operator, admin")

@@ -30,7 +30,7 @@ from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.outputs import publication
 from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan, rule_of
 from pilot_aggregator.rounds.spool import Spool
-from pilot_aggregator.store.records import AssignmentRecord, RoundRecord, RunRecord
+from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
 from pilot_aggregator.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -242,7 +242,8 @@ class Actor:
         tasks = {record.client: record.task for record in records}
         flagged = round_flags(run, round)
         refused = _refused(run, records, flagged)
-        reasons = {record.client: _reason(record) for record in records if record.failure}
+        known = self.store.attempts(run.uid, round.number)
+        reasons = {record.client: reason for record in records if (reason := _reason(record, known))}
         return answers(tasks, _there(round.sealed), reasons, flagged, refused)
 
     def _accepted(self, run: RunRecord, round: RoundRecord) -> dict[str, tuple[PrivateStateRef, ...]]:
@@ -298,8 +299,12 @@ def _there(document: T | None) -> T:
     return document
 
 
-def _reason(record: AssignmentRecord) -> str:
-    return record.failure.partition(":")[0]
+def _reason(record: AssignmentRecord, attempts: list[AttemptRecord]) -> str:
+    """Why a client did not answer: its own word or the registry's, or how its last attempt ended."""
+    if record.failure:
+        return record.failure.partition(":")[0]
+    last = [attempt.state for attempt in attempts if attempt.client == record.client][-1:]
+    return {"Lost": "Lost", "Disrupted": "Lost", "Failed": "Failed"}.get("".join(last), "")
 
 
 def _refused(run: RunRecord, records: list[AssignmentRecord], flagged: dict[str, tuple[str, ...]]) -> dict[str, str]:

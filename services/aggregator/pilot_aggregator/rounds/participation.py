@@ -24,6 +24,8 @@ def missing(participation: Participation, tasks: Mapping[str, str], answered: It
     answered_of = Counter(task for client, task in tasks.items() if client in present)
     for task in sorted(asked_of):
         needed = min(participation.quorum_per_task, asked_of[task])
+        if answered_of[task] < needed and not task:
+            return "the base model could not be prepared"
         if answered_of[task] < needed:
             return f"task {task!r} needs {needed} of its {asked_of[task]} clients and has {answered_of[task]}"
     needed = required(participation, len(tasks))

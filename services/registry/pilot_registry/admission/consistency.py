@@ -42,6 +42,9 @@ def check_update(update: Update, manifest: Manifest, grant: Grant) -> None:
     _same("schema_mismatch", "update.json: num_examples", update.num_examples, manifest.num_examples)
     _same("wrong_base", "update.json: model.digest", update.model.digest, manifest.model_digest)
     _same("schema_mismatch", "update.json: adapters", sorted(update.adapters), sorted(grant.kinds))
+    if update.program not in ("prepare", "evaluate") and update.num_examples < 1:
+        # n_k is a weight: a client of weight zero would make the merge impossible for everybody.
+        raise Refused("schema_mismatch", "update.json: num_examples is 0; a training program uses at least 1 sample")
     for kind, adapter in update.adapters.items():
         digest = manifest.files[update_path(kind, ADAPTER_FILE[kind])].digest
         _same("schema_mismatch", f"update.json: digest of {kind}", adapter.digest, digest)
