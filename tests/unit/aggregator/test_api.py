@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 import yaml
 from pilot_aggregator.policy import POLICY
+from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store.store import Store
 from pilot_disk.database import connect
 from pilot_http.app import HEALTH_POLICY
@@ -54,9 +55,10 @@ def api(app):
 
 
 @pytest.fixture
-def started(service, api):
-    """A run whose round 1 is open, and has one attempt at work."""
-    assert api("POST", "/runs", json=document()).status_code == 201
+def started(service, api, request):
+    """A run whose round 1 is open, and has one attempt at work; `indirect` parameters add to its spec."""
+    spec = getattr(request, "param", {})
+    assert api("POST", "/runs", json=document(**spec)).status_code == 201
     run = service.store.run("t")
     open_round(service.store, run, 0)
     service.store.adopt_publication(run.uid, 0, published_of(0, []), base_slots(), {}, MODEL, NOW)
@@ -346,8 +348,43 @@ def test_a_retry_of_nobody(api, started, path):
     problem(api("POST", path), 404, "not_found")
 
 
-def test_a_verdict_is_recorded_with_its_reason(api, service, started):
+HOLD = {"admission": {"on_flag": "hold", "max_norm_ratio": 2.0}}
+
+
+def flag_vqa_1(service, run):
+    """Round 1 is sealed, and vqa-1 moved ten times as far as the others."""
+    clients = tuple(sorted(CLIENTS))
+    apart = tuple(tuple(float(a != b) for b in clients) for a in clients)
+    norms = tuple(10.0 if client == "vqa-1" else 1.0 for client in clients)
+    service.store.store_step(run.uid, 1, NOW, "RoundSealed", "", sealed=sealed_of(CLIENTS))
+    measured = {"text": Measurement("euclidean", clients, apart, norms)}
+    service.store.store_step(run.uid, 1, NOW, "RoundMeasured", "", measured=measured, updates={})
     in_phase(service, "Merging")
+
+
+@pytest.mark.parametrize("started", [{}], indirect=True)
+def test_a_verdict_where_nothing_is_held_says_so(api, service, started):
+    flag_vqa_1(service, started)
+    problem(api("POST", VERBS["verdict"][0], json=VERBS["verdict"][1]), 409, "not_held")
+
+
+@pytest.mark.parametrize("started", [HOLD], indirect=True)
+def test_a_verdict_on_an_update_that_was_not_flagged_says_so(api, service, started):
+    flag_vqa_1(service, started)
+    path = VERBS["verdict"][0].replace("vqa-1", "vqa-2")
+    problem(api("POST", path, json=VERBS["verdict"][1]), 409, "not_held")
+
+
+def test_a_retry_of_a_client_that_has_answered_says_so(api, service, started):
+    attempt_ends(service)
+    admitted = RoundView(admitted=sealed_of({"vqa-1": "vqa"}).updates)
+    service.reconciler.views[started.uid, 1] = admitted
+    problem(api("POST", VERBS["retry"][0]), 409, "already_answered")
+
+
+@pytest.mark.parametrize("started", [HOLD], indirect=True)
+def test_a_verdict_is_recorded_with_its_reason(api, service, started):
+    flag_vqa_1(service, started)
     assert api("POST", VERBS["verdict"][0], json=VERBS["verdict"][1]).status_code == 202
     record = service.assignment(started, 1, "vqa-1")
     assert (record.verdict, record.verdict_reason) == ("drop", "odd")

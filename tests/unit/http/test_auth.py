@@ -214,3 +214,9 @@ def test_a_public_route_needs_no_key(app):
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/api/v1alpha1/version"])
 def test_health_and_version_are_public(app, path):
     assert ask(app, "GET", path).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["operater", "client:", "viewer:vqa-1", ""])
+def test_a_key_for_a_role_that_does_not_exist_is_refused_at_start(text):
+    with pytest.raises(ValueError, match="is no principal"):
+        parse_principal(text)

@@ -1,6 +1,6 @@
 """One merge in a process of its own, so that health, lease and API stay live while it computes.
 
-    python -m pilot_aggregator.merge.worker REQUEST.json
+    python -m pilot_aggregator.merge.worker REQUEST.json...
 
 Verifies the inputs' digests, does the work, and writes the result document last, by rename: a directory that has it is
 complete. Running the same request again returns the stored result; a run that was killed leaves nothing that counts.
@@ -118,13 +118,13 @@ def verified(inputs: Mapping[str, InputFile]) -> dict[str, Path]:
 
 def main(arguments: list[str]) -> int:
     """The program; returns its exit code."""
-    if len(arguments) != 1:
-        return _fail(USAGE, "usage: python -m pilot_aggregator.merge.worker REQUEST.json")
+    if not arguments:
+        return _fail(USAGE, "usage: python -m pilot_aggregator.merge.worker REQUEST.json...")
     try:
-        request = AnyRequest.validate_json(Path(arguments[0]).read_bytes())
-        _answer(request)
+        for request in [AnyRequest.validate_json(Path(file).read_bytes()) for file in arguments]:
+            _answer(request)
     except ValidationError as error:
-        return _fail(USAGE, f"{arguments[0]} is no merge request: {error}")
+        return _fail(USAGE, f"{' '.join(arguments)}: no merge request: {error}")
     except MergeRefused as error:
         return _fail(REFUSED, str(error))
     except OSError as error:

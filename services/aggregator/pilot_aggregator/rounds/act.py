@@ -29,7 +29,7 @@ from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.outputs import publication
 from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan, rule_of
-from pilot_aggregator.rounds.spool import Spool
+from pilot_aggregator.rounds.spool import Spool, Wanted
 from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
 from pilot_aggregator.store.store import Store
 
@@ -129,13 +129,16 @@ class Actor:
 
         given = self._given(run, round)
 
-        def one(kind: Kind) -> Measurement:
-            base = run.slots[slots.base_slot(kind)]
-            rule = rule_of(run.plan, kind)
-            return spool.measure(sealed, kind, rule, given[kind], base, lora.lora_alpha / lora.r)
+        wanted = [
+            Wanted(
+                kind, rule_of(run.plan, kind), given[kind], run.slots[slots.base_slot(kind)], lora.lora_alpha / lora.r
+            )
+            for kind in KINDS
+            if merges
+        ]
 
         def work() -> tuple[dict[str, Measurement], dict[str, Update]]:
-            return {kind: one(kind) for kind in KINDS if merges}, spool.read_updates(sealed)
+            return spool.measure(sealed, wanted), spool.read_updates(sealed)
 
         done = self._long(run, round, "measure", work)
         if done is None:
@@ -171,10 +174,7 @@ class Actor:
         spool = self.spool(run, round)
 
         def work() -> dict[str, FileRef]:
-            merged: dict[str, FileRef] = {}
-            for kind_plan in plan.kinds:
-                merged |= spool.merge(sealed, kind_plan)
-            return merged
+            return spool.merge(sealed, plan.kinds)
 
         merged = self._long(run, round, "merge", work)
         if merged is None:
@@ -223,15 +223,19 @@ class Actor:
             shutil.rmtree(self.folder / run.uid, ignore_errors=True)
         return False
 
-    def _upload(self, run: RunRecord, round: RoundRecord, plan: MergePlan, made: Ledger) -> None:
+    def _upload(self, run: RunRecord, round: RoundRecord, plan: MergePlan, account: Ledger) -> None:
         spool = self.spool(run, round)
         merged = _there(round.merged)
-        for kind_plan in plan.kinds:
-            # The spool may have been lost since; merging again gives the same bytes, and is a no-op if it was not.
-            for repo in spool.merge(_there(round.sealed), kind_plan):
-                file = spool.merged_file(kind_plan.kind, repo)
-                self.registry.put_file(file, merged[repo].digest, uid=run.uid, round=round.number, kind=kind_plan.kind)
-        for name, document in (("plan", plan), ("ledger", made)):
+        made = [
+            (kind_plan, output.repo) for kind_plan in plan.kinds for output in kind_plan.outputs if not output.carried
+        ]
+        if not all(spool.merged_file(kind_plan.kind, repo).exists() for kind_plan, repo in made):
+            # The spool was lost since; merging again gives the same bytes.
+            spool.merge(_there(round.sealed), plan.kinds)
+        for kind_plan, repo in made:
+            file = spool.merged_file(kind_plan.kind, repo)
+            self.registry.put_file(file, merged[repo].digest, uid=run.uid, round=round.number, kind=kind_plan.kind)
+        for name, document in (("plan", plan), ("ledger", account)):
             raw = canonical_bytes(document)
             file = spool.folder / f"{name}.json"
             write_atomically(file, raw)

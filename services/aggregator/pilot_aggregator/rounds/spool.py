@@ -4,7 +4,8 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pilot_client.errors import Unreachable
@@ -35,6 +36,18 @@ from pilot_aggregator.rounds.gate import Measurement
 
 DEFAULT_METRIC: Metric = "euclidean"
 """Of a rule that names none; and for the gate, where the rule looks at no distances."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to measure of one kind."""
+
+    kind: Kind
+    rule: Rule
+    given: Mapping[str, AdapterRef]
+    """What each client started from."""
+    base: AdapterRef
+    scaling: float
 
 
 class Spool:
@@ -81,54 +94,46 @@ class Spool:
             found[update.client] = Update.model_validate_json(self.fetch(adapter, UPDATE_FILE).read_bytes())
         return found
 
-    def measure(
-        self,
-        sealed: SealedRound,
-        kind: Kind,
-        rule: Rule,
-        given: Mapping[str, AdapterRef],
-        base: AdapterRef,
-        scaling: float,
-    ) -> Measurement:
-        """Distances between a round's updates of one kind, and how far each is from what its client was given."""
-        folder = self.folder / f"measure-{kind}"
-        inputs = self.fetch_updates(sealed, kind)
-        request = DistanceRequest(
+    def measure(self, sealed: SealedRound, wanted: Sequence[Wanted]) -> dict[str, Measurement]:
+        """By kind: distances between a round's updates, and how far each is from what its client was given."""
+        requests = {each.kind: self._distances(sealed, each) for each in wanted}
+        _run(list(requests.values()))
+        return {kind: _measurement(Path(request.directory)) for kind, request in requests.items()}
+
+    def _distances(self, sealed: SealedRound, wanted: Wanted) -> DistanceRequest:
+        inputs = self.fetch_updates(sealed, wanted.kind)
+        return DistanceRequest(
             inputs=inputs,
-            metric=rule.metric or DEFAULT_METRIC,
-            base=self._adapter(base, kind),
-            given={client: self._adapter(given[client], kind) for client in inputs},
-            scaling=scaling,
-            directory=str(folder),
+            metric=wanted.rule.metric or DEFAULT_METRIC,
+            base=self._adapter(wanted.base, wanted.kind),
+            given={client: self._adapter(wanted.given[client], wanted.kind) for client in inputs},
+            scaling=wanted.scaling,
+            directory=str(self.folder / f"measure-{wanted.kind}"),
         )
-        _run(folder, request)
-        found = DistanceResult.model_validate_json((folder / DISTANCES_FILE).read_bytes())
-        assert found.change_norms is not None, "asked for by `given`"
-        norms = tuple(found.change_norms[name] for name in found.names)
-        return Measurement(found.metric, found.names, found.matrix, norms)
 
     def _adapter(self, adapter: AdapterRef, kind: Kind) -> InputFile:
         file = ADAPTER_FILE[kind]
         return InputFile(path=str(self.fetch(adapter, file)), digest=adapter.files[file].digest)
 
-    def merge(self, sealed: SealedRound, plan: KindPlan) -> dict[str, FileRef]:
-        """Carry out the plan of one kind: repository to its file, which stands in `merged_file`."""
+    def merge(self, sealed: SealedRound, plans: Sequence[KindPlan]) -> dict[str, FileRef]:
+        """Carry out plans: repository to its file, which stands in `merged_file`."""
+        requests = [self._merge(sealed, plan) for plan in plans if mixture_of(plan).outputs]
+        _run(requests)
+        merged: dict[str, FileRef] = {}
+        for request in requests:
+            result = MergeResult.model_validate_json(Path(request.directory, RESULT_FILE).read_bytes())
+            merged |= {repo: FileRef(digest=out.digest, size=out.size) for repo, out in result.outputs.items()}
+        return merged
+
+    def _merge(self, sealed: SealedRound, plan: KindPlan) -> MergeRequest:
         mixture = mixture_of(plan)
-        if not mixture.outputs:
-            return {}
         everyone = self.fetch_updates(sealed, plan.kind)
-        folder = self.folder / f"merge-{plan.kind}"
-        request = MergeRequest(
+        rows = zip(mixture.outputs, mixture.coefficients, strict=True)
+        return MergeRequest(
             inputs={name: everyone[name] for name in mixture.inputs},
-            outputs={
-                repo: OutputRow(file=_file_name(repo), coefficients=row)
-                for repo, row in zip(mixture.outputs, mixture.coefficients, strict=True)
-            },
-            directory=str(folder),
+            outputs={repo: OutputRow(file=_file_name(repo), coefficients=row) for repo, row in rows},
+            directory=str(self.folder / f"merge-{plan.kind}"),
         )
-        _run(folder, request)
-        result = MergeResult.model_validate_json((folder / RESULT_FILE).read_bytes())
-        return {repo: FileRef(digest=out.digest, size=out.size) for repo, out in result.outputs.items()}
 
     def merged_file(self, kind: Kind, repo: str) -> Path:
         """Where `merge` put an output."""
@@ -143,17 +148,29 @@ def _file_name(repo: str) -> str:
     return repo.replace("/", "--") + ".safetensors"
 
 
-def _run(folder: Path, request: MergeRequest | DistanceRequest) -> None:
-    """Have a process of its own do the work, so that health and API stay live.
+def _measurement(folder: Path) -> Measurement:
+    found = DistanceResult.model_validate_json((folder / DISTANCES_FILE).read_bytes())
+    assert found.change_norms is not None, "asked for by `given`"
+    norms = tuple(found.change_norms[name] for name in found.names)
+    return Measurement(found.metric, found.names, found.matrix, norms)
+
+
+def _run(requests: Sequence[MergeRequest | DistanceRequest]) -> None:
+    """Have one process of its own do the work, so that health and API stay live.
 
     Raises:
         MergeRefused: these inputs cannot be merged; the same again would end the same way.
         OSError: this machine failed; worth trying again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = folder / "request.json"
-    write_atomically(written, canonical_bytes(request))
-    command = [sys.executable, "-m", "pilot_aggregator.merge.worker", str(written)]
+    if not requests:
+        return
+    written = []
+    for request in requests:
+        folder = Path(request.directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "request.json", canonical_bytes(request))
+        written.append(str(folder / "request.json"))
+    command = [sys.executable, "-m", "pilot_aggregator.merge.worker", *written]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == REFUSED:
         raise MergeRefused(done.stderr.strip())
