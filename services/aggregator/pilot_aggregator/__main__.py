@@ -19,6 +19,7 @@ from pilot_aggregator.app import build_app
 from pilot_aggregator.clock import SystemClock
 from pilot_aggregator.federation import read_federation
 from pilot_aggregator.jobs.local import LocalBackend
+from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
@@ -87,7 +88,8 @@ def put_together(settings: Settings) -> Service:
     background = Background(woken.set)
     spool = settings.state_dir / "spool"
     spool.mkdir(exist_ok=True)
-    actor = Actor(store, registry, attempts, background, clock, spool)
+    merges = MergeProcess()
+    actor = Actor(store, registry, attempts, background, merges, clock, spool)
     reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now())
     loop = Loop(store, reconciler, settings.tick_s, woken)
     return Service(store, federation, registry, attempts, background, reconciler, loop, board, clock, spool)

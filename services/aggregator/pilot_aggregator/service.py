@@ -38,6 +38,7 @@ class Service:
     def close(self) -> None:
         """Let go of threads and connections; jobs go on, and everything else is on disk."""
         self.background.close()
+        self.reconciler.actor.merges.close()
         self.attempts.close()
         self.registry.transport.close()
 

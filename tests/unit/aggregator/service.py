@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 from pilot_aggregator.app import build_app
+from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
@@ -33,7 +34,7 @@ def service_in(folder: Path) -> Service:
     attempts = Attempts(store, backend, clock, {"PILOT_AGGREGATOR_URL": "http://here"}, {"tiny": "/models/tiny"})
     woken, board = threading.Event(), Board()
     background = Background(woken.set)
-    actor = Actor(store, registry, attempts, background, clock, folder)
+    actor = Actor(store, registry, attempts, background, MergeProcess(), clock, folder)
     reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now())
     loop = Loop(store, reconciler, 1.0, woken)
     return Service(

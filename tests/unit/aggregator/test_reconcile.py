@@ -1,6 +1,7 @@
 """The loop over fakes: what it does in which order, and what it leaves for its successor."""
 
 import pytest
+from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.reconcile import Reconciler
 from pilot_client.errors import ApiError, Unreachable
@@ -102,6 +103,7 @@ class World:
             self.registry,
             self.service.attempts,
             self.service.background,
+            MergeProcess(),
             self.service.clock,
             self.service.spool,
         )

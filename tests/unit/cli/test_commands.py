@@ -144,10 +144,10 @@ def test_a_verb_says_what_it_asked_for(started, pilot, arguments, told):
     assert (outcome.code, outcome.out) == (0, told + "\n")
 
 
-def test_a_verdict_is_given_with_its_reason(deployed, started, pilot):
+def test_a_verdict_on_nothing_held_is_a_conflict_and_says_what_is_held(deployed, started, pilot):
     in_phase(deployed, "Merging")
-    assert pilot("verdict", "t", "drop", "--client", "vqa-1", "--reason", "odd").code == 0
-    assert deployed.service.assignment(started, 1, "vqa-1").verdict_reason == "odd"
+    outcome = pilot("verdict", "t", "drop", "--client", "vqa-1", "--reason", "odd")
+    assert (outcome.code, "is not held [not_held]" in outcome.err) == (5, True)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def main(arguments: list[str]) -> int:
         return _fail(USAGE, "usage: python -m pilot_aggregator.merge.worker REQUEST.json...")
     try:
         for request in [AnyRequest.validate_json(Path(file).read_bytes()) for file in arguments]:
-            _answer(request)
+            answer(request)
     except ValidationError as error:
         return _fail(USAGE, f"{' '.join(arguments)}: no merge request: {error}")
     except MergeRefused as error:
@@ -132,7 +132,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _answer(request: MergeRequest | DistanceRequest) -> Stored:
+def answer(request: MergeRequest | DistanceRequest) -> Stored:
+    """Whatever is asked; raises as `run` and `run_distances` do."""
     return run(request) if isinstance(request, MergeRequest) else run_distances(request)
 
 

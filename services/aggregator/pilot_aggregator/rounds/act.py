@@ -20,6 +20,7 @@ from pilot_proto.update import UPDATE_FILE, Update
 
 from pilot_aggregator.clock import Clock
 from pilot_aggregator.merge.errors import MergeRefused
+from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.rounds import decide as d
 from pilot_aggregator.rounds import slots
 from pilot_aggregator.rounds.assign import KINDS, grant_for, plan_round
@@ -54,6 +55,7 @@ class Actor:
     registry: RegistryClient
     attempts: Attempts
     background: Background
+    merges: MergeProcess
     clock: Clock
     folder: Path
     granted: set[tuple[str, int]] = field(default_factory=set)
@@ -138,7 +140,7 @@ class Actor:
         ]
 
         def work() -> tuple[dict[str, Measurement], dict[str, Update]]:
-            return spool.measure(sealed, wanted), spool.read_updates(sealed)
+            return spool.measure(sealed, wanted), spool.inputs.said(sealed)
 
         done = self._long(run, round, "measure", work)
         if done is None:
@@ -275,7 +277,7 @@ class Actor:
 
     def spool(self, run: RunRecord, round: RoundRecord) -> Spool:
         """The round's files on this machine."""
-        return Spool(self.folder / run.uid / str(round.number), self.registry)
+        return Spool(self.folder / run.uid / str(round.number), self.registry, self.merges)
 
     def _step(self, round: RoundRecord, event: str, message: str, **documents: Any) -> bool:
         self.store.store_step(round.uid, round.number, self.clock.now(), event, message, **documents)

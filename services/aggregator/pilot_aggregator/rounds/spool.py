@@ -2,25 +2,21 @@
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pilot_client.errors import Unreachable
 from pilot_client.registry import RegistryClient
-from pilot_disk.files import write_atomically
 from pilot_proto.assignment import AdapterRef, FileRef
-from pilot_proto.canonical import canonical_bytes
 from pilot_proto.grant import SealedRound
 from pilot_proto.names import ADAPTER_FILE, Kind, update_path
 from pilot_proto.plan import KindPlan
 from pilot_proto.run import Metric, Rule
 from pilot_proto.update import UPDATE_FILE, Update
 
-from pilot_aggregator.merge.errors import MergeRefused
 from pilot_aggregator.merge.plan import mixture_of
+from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.merge.request import (
     DISTANCES_FILE,
     RESULT_FILE,
@@ -31,7 +27,6 @@ from pilot_aggregator.merge.request import (
     MergeResult,
     OutputRow,
 )
-from pilot_aggregator.merge.worker import REFUSED
 from pilot_aggregator.rounds.gate import Measurement
 
 DEFAULT_METRIC: Metric = "euclidean"
@@ -50,13 +45,13 @@ class Wanted:
     scaling: float
 
 
-class Spool:
-    """One round's files: `inputs/` by digest, and a folder for each request to the merge process."""
+class Fetched:
+    """Files of versions on this machine, by digest; each is fetched once."""
 
     def __init__(self, folder: Path, registry: RegistryClient) -> None:
-        self.folder = folder
+        self._folder = folder
         self._registry = registry
-        (folder / "inputs").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(self, adapter: AdapterRef, path: str) -> Path:
         """A file of a version, verified; fetched only if it is not here yet.
@@ -65,7 +60,7 @@ class Spool:
             Unreachable: the registry is away, or sent other bytes than it promised.
         """
         wanted = adapter.files[path].digest
-        target = self.folder / "inputs" / wanted.removeprefix("sha256:")
+        target = self._folder / wanted.removeprefix("sha256:")
         if not target.exists():
             arriving = target.with_suffix(".arriving")
             self._registry.download(adapter, path, arriving)
@@ -77,7 +72,7 @@ class Spool:
             arriving.rename(target)
         return target
 
-    def fetch_updates(self, sealed: SealedRound, kind: Kind) -> dict[str, InputFile]:
+    def updates(self, sealed: SealedRound, kind: Kind) -> dict[str, InputFile]:
         """Every sealed update's adapter of a kind, by client."""
         path = update_path(kind, ADAPTER_FILE[kind])
         found = {}
@@ -86,7 +81,7 @@ class Spool:
             found[update.client] = InputFile(path=str(self.fetch(adapter, path)), digest=update.files[path].digest)
         return found
 
-    def read_updates(self, sealed: SealedRound) -> dict[str, Update]:
+    def said(self, sealed: SealedRound) -> dict[str, Update]:
         """What every client said of its update."""
         found = {}
         for update in sealed.updates:
@@ -94,14 +89,23 @@ class Spool:
             found[update.client] = Update.model_validate_json(self.fetch(adapter, UPDATE_FILE).read_bytes())
         return found
 
+
+class Spool:
+    """One round's files: `inputs/` by digest, and a folder for each request to the merge process."""
+
+    def __init__(self, folder: Path, registry: RegistryClient, merges: MergeProcess) -> None:
+        self.folder = folder
+        self.inputs = Fetched(folder / "inputs", registry)
+        self._merges = merges
+
     def measure(self, sealed: SealedRound, wanted: Sequence[Wanted]) -> dict[str, Measurement]:
         """By kind: distances between a round's updates, and how far each is from what its client was given."""
         requests = {each.kind: self._distances(sealed, each) for each in wanted}
-        _run(list(requests.values()))
+        self._merges.run(list(requests.values()))
         return {kind: _measurement(Path(request.directory)) for kind, request in requests.items()}
 
     def _distances(self, sealed: SealedRound, wanted: Wanted) -> DistanceRequest:
-        inputs = self.fetch_updates(sealed, wanted.kind)
+        inputs = self.inputs.updates(sealed, wanted.kind)
         return DistanceRequest(
             inputs=inputs,
             metric=wanted.rule.metric or DEFAULT_METRIC,
@@ -113,12 +117,12 @@ class Spool:
 
     def _adapter(self, adapter: AdapterRef, kind: Kind) -> InputFile:
         file = ADAPTER_FILE[kind]
-        return InputFile(path=str(self.fetch(adapter, file)), digest=adapter.files[file].digest)
+        return InputFile(path=str(self.inputs.fetch(adapter, file)), digest=adapter.files[file].digest)
 
     def merge(self, sealed: SealedRound, plans: Sequence[KindPlan]) -> dict[str, FileRef]:
         """Carry out plans: repository to its file, which stands in `merged_file`."""
         requests = [self._merge(sealed, plan) for plan in plans if mixture_of(plan).outputs]
-        _run(requests)
+        self._merges.run(requests)
         merged: dict[str, FileRef] = {}
         for request in requests:
             result = MergeResult.model_validate_json(Path(request.directory, RESULT_FILE).read_bytes())
@@ -127,7 +131,7 @@ class Spool:
 
     def _merge(self, sealed: SealedRound, plan: KindPlan) -> MergeRequest:
         mixture = mixture_of(plan)
-        everyone = self.fetch_updates(sealed, plan.kind)
+        everyone = self.inputs.updates(sealed, plan.kind)
         rows = zip(mixture.outputs, mixture.coefficients, strict=True)
         return MergeRequest(
             inputs={name: everyone[name] for name in mixture.inputs},
@@ -153,26 +157,3 @@ def _measurement(folder: Path) -> Measurement:
     assert found.change_norms is not None, "asked for by `given`"
     norms = tuple(found.change_norms[name] for name in found.names)
     return Measurement(found.metric, found.names, found.matrix, norms)
-
-
-def _run(requests: Sequence[MergeRequest | DistanceRequest]) -> None:
-    """Have one process of its own do the work, so that health and API stay live.
-
-    Raises:
-        MergeRefused: these inputs cannot be merged; the same again would end the same way.
-        OSError: this machine failed; worth trying again.
-    """
-    if not requests:
-        return
-    written = []
-    for request in requests:
-        folder = Path(request.directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "request.json", canonical_bytes(request))
-        written.append(str(folder / "request.json"))
-    command = [sys.executable, "-m", "pilot_aggregator.merge.worker", *written]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == REFUSED:
-        raise MergeRefused(done.stderr.strip())
-    if done.returncode:
-        raise OSError(f"the merge process ended with {done.returncode}: {done.stderr.strip()[-500:]}")

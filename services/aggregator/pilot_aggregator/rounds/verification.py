@@ -13,7 +13,7 @@ from pilot_aggregator.merge.measure import Measured
 from pilot_aggregator.merge.plan import mixture_of
 from pilot_aggregator.merge.verify import Claim, Report, verify
 from pilot_aggregator.rounds import slots
-from pilot_aggregator.rounds.spool import Spool
+from pilot_aggregator.rounds.spool import Fetched
 from pilot_aggregator.store.records import RoundRecord, RunRecord
 from pilot_aggregator.store.store import Store
 
@@ -32,10 +32,10 @@ def verify_round(
     identical: dict[str, bool] = {}
     error = 0.0
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        spool = Spool(Path(place), registry)
+        fetched = Fetched(Path(place), registry)
         for kind in round.plan.kinds:
             try:
-                found = _recompute(run, kind, round.sealed, published, spool)
+                found = _recompute(run, kind, round.sealed, published, fetched)
             except ApiError as refused:
                 if refused.code != "deleted":
                     raise
@@ -46,17 +46,19 @@ def verify_round(
     return VerifyReport(run=run.name, round=round.number, verdict=verdict, outputs=identical, max_distance_error=error)
 
 
-def _recompute(run: RunRecord, kind: KindPlan, sealed: SealedRound, published: dict[str, str], spool: Spool) -> Report:
+def _recompute(
+    run: RunRecord, kind: KindPlan, sealed: SealedRound, published: dict[str, str], fetched: Fetched
+) -> Report:
     counted = {item.client for item in kind.inputs}
     part = sealed.model_copy(update={"updates": tuple(u for u in sealed.updates if u.client in counted)})
-    inputs = {name: Path(given.path) for name, given in spool.fetch_updates(part, kind.kind).items()}
+    inputs = {name: Path(given.path) for name, given in fetched.updates(part, kind.kind).items()}
     lora = run.spec.training.lora
     distances = None
     base = None
     if kind.distances is not None:
         names = tuple(item.client for item in kind.inputs)
         distances = Measured(kind.distances.metric, names, kind.distances.matrix)
-        base = spool.fetch(run.slots[slots.base_slot(kind.kind)], ADAPTER_FILE[kind.kind])
+        base = fetched.fetch(run.slots[slots.base_slot(kind.kind)], ADAPTER_FILE[kind.kind])
     return verify(inputs, mixture_of(kind), Claim(published, distances), base=base, scaling=lora.lora_alpha / lora.r)
 
 
