@@ -69,7 +69,7 @@ def demo(
         shown.show(names, json_file, time.monotonic() - began)
         if exit_after:
             return
-        _what_next(deployment, names[0])
+        _what_next(deployment, names[0], shown.last_round(names[0]))
         keep_up(deployment)
     finally:
         stop(deployment)
@@ -127,13 +127,13 @@ def _digits(folder: Path, name: Any) -> Path:
     return write_federation(name, folder)
 
 
-def _what_next(deployment: Deployment, run: str) -> None:
+def _what_next(deployment: Deployment, run: str, last: int) -> None:
     console.print(f"\nThe registry's pages: {deployment.registry_url}/ui", markup=False)
     console.print(f"  any name, and as password the key in {deployment.keys / 'viewer.key'}", markup=False)
     console.print("Try next, in another terminal:")
     console.print(
         f"  pilot describe round {run}/1        who was merged with whom, and how much each weighs", markup=False
     )
-    console.print(f"  pilot verify {run} 3                recompute a merge and compare the bytes", markup=False)
+    console.print(f"  pilot verify {run} {last}                recompute a merge and compare the bytes", markup=False)
     console.print(f"  pilot get adapters {run}            what the registry holds", markup=False)
     console.print("Ctrl-C stops the services.")

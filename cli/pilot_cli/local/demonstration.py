@@ -46,6 +46,10 @@ class Demonstration:
             raise CommandError(f"run/{name} ended: {ended.status.phase}", why=why, hint=f"pilot describe run {name}")
         return name
 
+    def last_round(self, name: str) -> int:
+        """The last round of a run that merged something."""
+        return self.deployment.aggregator().run(name).status.total_rounds
+
     def show(self, names: list[str], json_file: Path | None, seconds: float) -> None:
         """The result table of the first run, and the others beside it."""
         aggregator = self.deployment.aggregator()
