@@ -1,10 +1,10 @@
 """Adapters: fetch them, compare two, name one."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pilot_proto.canonical import file_digest
 
 from pilot_cli.context import server
 from pilot_cli.errors import FAILED, USAGE, CommandError
@@ -77,9 +77,7 @@ def parse(reference: str) -> tuple[str, str]:
 
 
 def _verify(file: Path, digest: str) -> None:
-    with file.open("rb") as stream:
-        found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != digest:
+    if (found := file_digest(file)) != digest:
         file.unlink()
         raise CommandError(f"{file.name} arrived as {found}, not {digest}", hint="try again", exit_code=FAILED)
 

@@ -6,6 +6,7 @@ volatile (time, host, attempt, uid, rate, library version) belongs in a document
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, StringConstraints
@@ -28,6 +29,12 @@ def canonical_bytes(document: BaseModel | dict[str, Any]) -> bytes:
 def digest_of(raw: bytes) -> str:
     """The digest of some bytes, `sha256:...`."""
     return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """The digest of a file's bytes, read in pieces."""
+    with file.open("rb") as stream:
+        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def document_digest(document: BaseModel | dict[str, Any]) -> str:

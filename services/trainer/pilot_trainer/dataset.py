@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import yaml
 from PIL import Image, UnidentifiedImageError
+from pilot_proto.canonical import file_digest
 from pilot_proto.federation import Dataset, DatasetSpec, Split
 from pilot_proto.problem import InvalidDocument, validated
 
 from pilot_trainer.errors import BadData
-from pilot_trainer.model import file_digest
 from pilot_trainer.records import BadRecord, RecordFault, Sample, Size, parse_record, too_many
 
 SplitName = Literal["train", "val", "test"]

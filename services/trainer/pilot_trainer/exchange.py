@@ -9,7 +9,7 @@ from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 from pilot_proto.assignment import AdapterRef, Assignment, AssignmentView, FileRef
 from pilot_proto.boundaries import Boundary, reached
-from pilot_proto.canonical import document_digest
+from pilot_proto.canonical import document_digest, file_digest
 from pilot_proto.manifest import Manifest, Parent
 from pilot_proto.names import update_repo
 from pilot_proto.run import Progress
@@ -17,7 +17,6 @@ from pilot_proto.update import Update
 
 from pilot_trainer.environment import Environment
 from pilot_trainer.errors import BadAssignment, BadConfiguration, Refused, TrainerError
-from pilot_trainer.model import file_digest
 from pilot_trainer.results import Result
 
 log = logging.getLogger(__name__)

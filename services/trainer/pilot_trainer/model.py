@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pilot_proto.canonical import file_digest
 from torch import Tensor, nn
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 from transformers.utils import logging as transformers_logging
@@ -17,7 +18,6 @@ from pilot_trainer.errors import BadConfiguration
 PROJECTOR = "model.multi_modal_projector"
 # What transformers reads; a README or a download cache beside it does not change the model.
 _MODEL_FILES = (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt")
-_CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,6 @@ def model_digest(folder: Path) -> str:
 
 def _hidden(file: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in file.relative_to(folder).parts)
-
-
-def file_digest(file: Path) -> str:
-    """`sha256:...` of a file's bytes."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return f"sha256:{digest.hexdigest()}"
 
 
 def visual_features(llava: Any, pixels: Tensor) -> Tensor:

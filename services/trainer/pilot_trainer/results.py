@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from pilot_proto.assignment import Assignment
-from pilot_proto.canonical import canonical_bytes, digest_of
+from pilot_proto.canonical import canonical_bytes, digest_of, file_digest
 from pilot_proto.names import ADAPTER_FILE, CONFIG_FILE, Kind, update_path
 from pilot_proto.update import STATE_FILE, UPDATE_FILE, Update, UploadedAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pilot_trainer.errors import BadAssignment
-from pilot_trainer.model import file_digest
 
 ASSIGNMENT_FILE = "assignment.json"
 # peft and transformers expect this in every file that torch wrote.

@@ -75,7 +75,9 @@ class LocalBackend:
         else:
             spec.parent.mkdir(exist_ok=True)
             write_atomically(spec, json.dumps(job).encode())
-        self._start(name)
+        # As `observe` does: a process for a job that has ended would hold its lock for a moment, and look like running.
+        if (state := self._state(name)) is not None and state.phase == "Queued":
+            self._start(name)
 
     def observe(self, names: list[str]) -> dict[str, JobState]:
         states = {name: state for name in names if (state := self._state(name)) is not None}

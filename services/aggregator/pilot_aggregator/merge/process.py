@@ -14,8 +14,6 @@ from multiprocessing import connection
 from pilot_aggregator.merge.request import DistanceRequest, MergeRequest
 from pilot_aggregator.merge.worker import answer
 
-AnyRequest = MergeRequest | DistanceRequest
-
 
 class MergeProcess:
     """Carries requests out elsewhere, so that health, API and the loop stay live."""
@@ -24,7 +22,7 @@ class MergeProcess:
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, requests: Sequence[AnyRequest]) -> None:
+    def run(self, requests: Sequence[MergeRequest | DistanceRequest]) -> None:
         """Results stand in the requests' directories when this returns. Blocks; call it from a background thread.
 
         Raises:

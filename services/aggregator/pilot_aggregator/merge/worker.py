@@ -8,7 +8,6 @@ Exit codes: 0 done; 65 the inputs cannot be merged; 75 this machine failed (disk
 the last line on stderr.
 """
 
-import hashlib
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from typing import TypeVar
 
 from pilot_disk.files import write_atomically
 from pilot_proto.base import Stored
-from pilot_proto.canonical import canonical_bytes
+from pilot_proto.canonical import canonical_bytes, file_digest
 from pydantic import ValidationError
 
 from pilot_aggregator.merge.engine import mix
@@ -140,19 +139,14 @@ def answer(request: MergeRequest | DistanceRequest) -> Stored:
 def _digest_of_input(named: tuple[str, InputFile]) -> str:
     name, given = named
     try:
-        return _digest_of(Path(given.path))
+        return file_digest(Path(given.path))
     except FileNotFoundError as error:
         raise MergeRefused(f"input {name!r} is missing: {given.path}; fetch it again") from error
 
 
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _intact(directory: Path, done: MergeResult) -> bool:
     paths = [(directory / output.file, output) for output in done.outputs.values()]
-    return all(path.is_file() and _digest_of(path) == output.digest for path, output in paths)
+    return all(path.is_file() and file_digest(path) == output.digest for path, output in paths)
 
 
 def _mixture(request: MergeRequest) -> Mixture:

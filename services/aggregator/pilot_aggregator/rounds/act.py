@@ -126,27 +126,28 @@ class Actor:
     def _measure(self, run: RunRecord, round: RoundRecord) -> bool:
         sealed = _there(round.sealed)
         spool = self.spool(run, round)
-        merges = round.program not in ("prepare", "evaluate")
-        lora = run.spec.training.lora
-
-        given = self._given(run, round)
-
-        wanted = [
-            Wanted(
-                kind, rule_of(run.plan, kind), given[kind], run.slots[slots.base_slot(kind)], lora.lora_alpha / lora.r
-            )
-            for kind in KINDS
-            if merges
-        ]
 
         def work() -> tuple[dict[str, Measurement], dict[str, Update]]:
-            return spool.measure(sealed, wanted), spool.inputs.said(sealed)
+            return spool.measure(sealed, self._wanted(run, round)), spool.inputs.said(sealed)
 
         done = self._long(run, round, "measure", work)
         if done is None:
             return False
         measured, updates = done
         return self._step(round, "RoundMeasured", "", measured=measured, updates=updates)
+
+    def _wanted(self, run: RunRecord, round: RoundRecord) -> list[Wanted]:
+        """What to measure; nothing in a round that mixes nothing."""
+        if round.program in ("prepare", "evaluate"):
+            return []
+        lora = run.spec.training.lora
+        given = self._given(run, round)
+        return [
+            Wanted(
+                kind, rule_of(run.plan, kind), given[kind], run.slots[slots.base_slot(kind)], lora.lora_alpha / lora.r
+            )
+            for kind in KINDS
+        ]
 
     def _given(self, run: RunRecord, round: RoundRecord) -> dict[Kind, dict[str, AdapterRef]]:
         """What every client started the round from."""

@@ -1,6 +1,5 @@
 """Adapters on the aggregator's own disk: inputs fetched from the registry, and merges of them in a separate process."""
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from pilot_client.errors import Unreachable
 from pilot_client.registry import RegistryClient
 from pilot_proto.assignment import AdapterRef, FileRef
+from pilot_proto.canonical import file_digest
 from pilot_proto.grant import SealedRound
 from pilot_proto.names import ADAPTER_FILE, Kind, update_path
 from pilot_proto.plan import KindPlan
@@ -64,9 +64,7 @@ class Fetched:
         if not target.exists():
             arriving = target.with_suffix(".arriving")
             self._registry.download(adapter, path, arriving)
-            with arriving.open("rb") as file:
-                found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-            if found != wanted:
+            if (found := file_digest(arriving)) != wanted:
                 arriving.unlink()
                 raise Unreachable(f"{adapter.repo}/{path} arrived as {found}, not {wanted}")
             arriving.rename(target)
