@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
-PACKAGES := proto disk http client digits cli services
+PACKAGES := proto disk http client data model digits cli services
 CODE := $(PACKAGES) tests benchmarks tools
 
 .PHONY: help setup demo test check bench schema fmt lock base clean

@@ -19,6 +19,8 @@ export_to dev --all-packages --group dev
 for service in aggregator registry trainer; do
   export_to "$service" --no-dev --package "pilot-$service"
 done
+# The personal model alone, without any service: what a serving environment installs.
+export_to model --no-dev --package pilot-model
 if grep -nE 'https?://|--index-url|--find-links' requirements/*.lock | grep -v '^#'; then
   echo "a lock names a host" >&2
   exit 1

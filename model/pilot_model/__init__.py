@@ -1,0 +1,1 @@
+"""The personal model of a client: base, connector and text adapter in one place."""
