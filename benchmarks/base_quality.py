@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from pilot_data.boxes import iou, parse
+from pilot_data.cider import cider_d
 from pilot_digits.base.answering import BaseModel, generic_shares, held_out_queries
 from pilot_digits.models import DIGITS_TINY
 from pilot_digits.profiles import TASKS, TaskName
 from pilot_digits.samples import Sample, Sizes, draw_federation
-from pilot_trainer.boxes import iou, parse
-from pilot_trainer.cider import cider_d
 
 NUM_QUERIES = 3000
 LONGEST_ANSWER: dict[TaskName, int] = {"vqa": 4, "caption": 24, "grounding": 12}

@@ -15,19 +15,20 @@ from statistics import median
 
 import torch
 from accelerate import Accelerator
+from pilot_data.dataset import read_description
 from pilot_digits.federation import write_federation
 from pilot_digits.models import DIGITS_TINY
 from pilot_digits.samples import Sizes
+from pilot_model.conversation import Chat
+from pilot_model.generate import pad_token
+from pilot_model.lora import TextAdapter
+from pilot_model.model import load_base
+from pilot_model.parts import Sources
 from pilot_proto.training import DifferenceForm, Program, Training
 from pilot_trainer import losses
-from pilot_trainer.conversation import Chat
-from pilot_trainer.dataset import read_description
 from pilot_trainer.examples import training_data
 from pilot_trainer.features import features_for
-from pilot_trainer.generate import pad_token
-from pilot_trainer.initial import Sources, start_of_training
-from pilot_trainer.lora import TextAdapter
-from pilot_trainer.model import load_base
+from pilot_trainer.initial import start_of_training
 from pilot_trainer.student import Student
 from pilot_trainer.train import Learner
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pilot_proto.federation import Dataset, Federation
+from pilot_proto.dataset import Dataset
+from pilot_proto.federation import Federation
 from pilot_proto.presets import expand
 from pilot_proto.problem import FieldError, InvalidDocument, validated
 

@@ -7,7 +7,21 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from pilot_proto import assignment, federation, grant, manifest, plan, problem, registry, report, run, tensors, update
+from pilot_proto import (
+    assignment,
+    dataset,
+    federation,
+    grant,
+    manifest,
+    plan,
+    problem,
+    registry,
+    report,
+    run,
+    tensors,
+    update,
+    webhook,
+)
 
 DOCUMENTS: tuple[type[BaseModel], ...] = (
     run.Run,
@@ -21,7 +35,8 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     run.CommitReport,
     run.FailureReport,
     federation.Federation,
-    federation.Dataset,
+    federation.FederationView,
+    dataset.Dataset,
     assignment.Assignment,
     assignment.AssignmentView,
     grant.Grant,
@@ -38,6 +53,7 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     plan.RoundPage,
     plan.VerifyReport,
     report.RunReport,
+    webhook.RunEnded,
     registry.FileReceipt,
     registry.VersionView,
     registry.VersionPage,

@@ -1,10 +1,13 @@
-"""What a deployment knows, and what describes a client's data: the two files that an operator and a client write."""
+"""What a deployment knows: `federation.yaml`, the file that an operator writes."""
 
+import posixpath
+from collections.abc import Iterable
+from itertools import combinations
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pilot_proto.base import Request, Seq
+from pilot_proto.base import Request, Seq, Stored
 from pilot_proto.names import Name, check_name
 from pilot_proto.run import Metadata
 
@@ -30,7 +33,33 @@ class Client(Request):
     name: Name
     task: str
     data: str
-    """The folder of its `dataset.yaml`; read-only to the trainer."""
+    """The folder of its `dataset.yaml`; read-only to the trainer. No two clients share one."""
+    disabled: bool = False
+    """Takes part in no new run. Runs that are going on keep it."""
+
+
+def shared_data(clients: Iterable[Client]) -> list[str]:
+    """Pairs of clients whose data are the same, or partly: a sentence for each. Folders are compared as written.
+
+    A disabled client counts nothing, so another may stand in its place.
+    """
+    enabled = [(client.name, posixpath.normpath(client.data)) for client in clients if not client.disabled]
+    found = []
+    for (first, here), (second, there) in combinations(enabled, 2):
+        if here == there:
+            found.append(f"clients {first!r} and {second!r} have one data folder, {here}: its samples would count twice")
+        elif _below(here, there) or _below(there, here):
+            found.append(
+                f"the data folders of clients {first!r} ({here}) and {second!r} ({there}) are one inside the other: "
+                "samples would count twice"
+            )
+    return found
+
+
+def _below(folder: str, other: str) -> bool:
+    if other == ".":
+        return not folder.startswith(("/", ".."))
+    return folder.startswith(other.rstrip("/") + "/")
 
 
 class FederationSpec(Request):
@@ -49,6 +78,8 @@ class FederationSpec(Request):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"clients and tasks share one name space; used twice: {', '.join(twice)}")
+        if shared := shared_data(self.clients):
+            raise ValueError("; ".join(shared) + ". Give each client a folder of its own, or disable one of them")
         for model in self.models:
             check_name(model.name.replace(".", "-"))
         return self
@@ -63,38 +94,20 @@ class Federation(Request):
     spec: FederationSpec
 
 
-class Split(Request):
-    file: str
-    """A LLaVA JSON file, relative to `dataset.yaml`."""
-    images: str = "."
-    """The folder that the records' image paths are relative to."""
+class FederationStatus(Stored):
+    """What the service makes of the file."""
+
+    digest: str
+    """Of the bytes of `federation.yaml` that are in force."""
+    error: str = ""
+    """Why the file as it is now is not in force: the one before it still is. Empty when all is well."""
 
 
-class Splits(Request):
-    train: Split
-    val: Split | None = None
-    test: Split | None = None
+class FederationView(Stored):
+    """A federation as the API shows it: what is in force, its paths absolute."""
 
-
-class DatasetSpec(Request):
-    task: str
-    metric: Literal["exact-match", "cider", "iou"]
-    box_frame: Literal["original", "padded"] | None = None
-    """Which frame box coordinates refer to; required for `iou`, because the two differ silently."""
-    max_new_tokens: int = Field(default=64, ge=1)
-    splits: Splits
-
-    @model_validator(mode="after")
-    def _boxes_have_a_frame(self) -> "DatasetSpec":
-        if self.metric == "iou" and self.box_frame is None:
-            raise ValueError("metric 'iou' needs box_frame: 'original' or 'padded'")
-        return self
-
-
-class Dataset(Request):
-    """`dataset.yaml`: what a client's folder holds."""
-
-    apiVersion: Literal["pilot/v1alpha1"]
-    kind: Literal["Dataset"]
+    apiVersion: str = "pilot/v1alpha1"
+    kind: str = "Federation"
     metadata: Metadata
-    spec: DatasetSpec
+    spec: FederationSpec
+    status: FederationStatus

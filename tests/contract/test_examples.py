@@ -12,7 +12,8 @@ from contract.conftest import ROOT
 from pilot_proto.assignment import Assignment
 from pilot_proto.base import Stored, as_json
 from pilot_proto.canonical import canonical_bytes, commit_of, digest_of, document_digest
-from pilot_proto.federation import Dataset, Federation
+from pilot_proto.dataset import Dataset
+from pilot_proto.federation import Federation
 from pilot_proto.grant import Grant, Publication, SealedRound
 from pilot_proto.manifest import Manifest
 from pilot_proto.names import update_repo

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from accelerate import Accelerator
+from pilot_model.lora import adapter_config
+from pilot_model.model import Base, load_base
+from pilot_model.parts import Sources, under
 from pilot_proto.assignment import AdapterRef, Assignment, AssignmentView
 from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.names import ADAPTER_FILE, Kind
@@ -22,11 +25,8 @@ from torch import Tensor
 from pilot_trainer.environment import Environment
 from pilot_trainer.errors import BadAssignment, BadConfiguration, Refused
 from pilot_trainer.exchange import Exchange, NotNeeded
-from pilot_trainer.initial import Sources, under
 from pilot_trainer.local_update import prepare, update
-from pilot_trainer.lora import adapter_config
 from pilot_trainer.materials import CONNECTOR, Materials, Outcome, Watch
-from pilot_trainer.model import Base, load_base
 from pilot_trainer.results import (
     Result,
     claim_work,

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from pilot_model.conversation import IGNORED, Encoded
 from torch import Tensor
 
-from pilot_trainer.conversation import IGNORED, Encoded
 from pilot_trainer.losses import token_weight
 
 
@@ -89,11 +89,3 @@ def _collated(examples: Sequence[Example], weights: Sequence[float], num_images:
     return MicroBatch(
         ids, predicts, following[predicts], weights_BL[predicts], images, len(images) / max(num_images, 1)
     )
-
-
-def left_padded(prompts: Sequence[Sequence[int]], pad_token: int) -> tuple[Tensor, Tensor]:
-    """Ids and attention mask (B, L) for generation."""
-    length = max(map(len, prompts))
-    ids = torch.tensor([[pad_token] * (length - len(p)) + list(p) for p in prompts])
-    mask = torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts])
-    return ids, mask

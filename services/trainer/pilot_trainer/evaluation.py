@@ -5,16 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from pilot_data.scoring import score
+from pilot_model.conversation import Chat
+from pilot_model.encoder import Features
+from pilot_model.generate import answers
+from pilot_model.model import Base
 from pilot_proto.assignment import Assignment
-from pilot_proto.federation import DatasetSpec
+from pilot_proto.dataset import DatasetSpec
 from pilot_proto.update import EvaluationResult
 
-from pilot_trainer.conversation import Chat
 from pilot_trainer.examples import Questions, questions
-from pilot_trainer.features import Features
-from pilot_trainer.generate import answers
-from pilot_trainer.model import Base
-from pilot_trainer.scoring import score
 
 log = logging.getLogger(__name__)
 

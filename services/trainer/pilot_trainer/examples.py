@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilot_proto.federation import DatasetSpec
+from pilot_data.dataset import SplitName, read_split, refuse_too_many
+from pilot_data.records import BadRecord
+from pilot_model.conversation import Chat, truncated
+from pilot_proto.dataset import DatasetSpec
 
 from pilot_trainer.batches import Example
-from pilot_trainer.conversation import Chat, truncated
-from pilot_trainer.dataset import SplitName, read_split, refuse_too_many
-from pilot_trainer.records import BadRecord
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Questions:
 
 
 def training_data(folder: Path, spec: DatasetSpec, chat: Chat, max_length: int) -> TrainingData:
-    """The train split, tokenised. Raises BadData as `read_split` does; an answer that does not fit is a bad record."""
+    """The train split, tokenised. Raises DataError as `read_split` does; an answer that does not fit is a bad record."""
     records = read_split(folder, spec, "train")
     examples, bad, cut = [], list(records.bad), 0
     for sample in records.samples:

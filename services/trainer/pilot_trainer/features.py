@@ -11,45 +11,20 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
+from pilot_data.dataset import images_digest
+from pilot_model.encoder import Encoder, Features
+from pilot_model.model import Base
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-
-from pilot_trainer.dataset import images_digest
-from pilot_trainer.model import Base, visual_features
-from pilot_trainer.pixels import pixels_of
 
 log = logging.getLogger(__name__)
 
 SHARD_IMAGES = 64
 _TENSOR = "features"
-
-
-class Features(Protocol):
-    """H of some images."""
-
-    def __call__(self, images: Sequence[Path]) -> Tensor:
-        """(B, N, V) on the model's device."""
-        ...
-
-
-class Encoder:
-    """Features computed when asked for."""
-
-    def __init__(self, base: Base) -> None:
-        self._base = base
-        self._dtype: torch.dtype = next(base.llava.model.vision_tower.parameters()).dtype
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._dtype
-
-    def __call__(self, images: Sequence[Path]) -> Tensor:
-        pixels = pixels_of(images, self._base.processor.image_processor)
-        return visual_features(self._base.llava, pixels.to(self._base.device, self._dtype))
 
 
 class Cache:

@@ -13,35 +13,15 @@ through L_d, which is symmetric, so they would stay equal for ever; a relative j
 
 import math
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
+from pilot_model.connector import Branch, Connector, Plain, Stage1, Stage2, Tensors
+from pilot_model.parts import Sources, under
 from pilot_proto.training import ClientAdapter, Program, Router
 from pilot_proto.training import Connector as Settings
 from torch import Tensor, nn
 
-from pilot_trainer.connector import Branch, Connector, Plain, Stage1, Stage2, Tensors
 from pilot_trainer.errors import BadAssignment, SymmetricStart
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What a connector may be made of; every branch under its LLaVA names (`linear_1.weight`, ...)."""
-
-    psi_0: Tensors
-    """The base model's projector."""
-    own: Tensors
-    """What the server hands out as this client's connector."""
-    tasks: Mapping[str, Tensors]
-    """What the server hands out for each task; stage 2."""
-    private: Tensors
-    """A connector's `state_dict` from the client's last accepted update; empty before the first."""
-
-
-def under(prefix: str, tensors: Tensors) -> dict[str, Tensor]:
-    """The tensors whose names start with `prefix.`, without it."""
-    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def start_of_training(

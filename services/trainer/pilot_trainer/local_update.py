@@ -10,22 +10,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pilot_data.dataset import read_description
+from pilot_model.assembly import as_published
+from pilot_model.connector import Connector
+from pilot_model.conversation import Chat
+from pilot_model.encoder import Features
+from pilot_model.generate import pad_token
+from pilot_model.lora import TextAdapter
+from pilot_model.parts import under
 from pilot_proto.run import Progress
 from pilot_proto.update import EvaluationResult
 from torch import Tensor
 
 from pilot_trainer import checkpoint
-from pilot_trainer.assembly import as_published
-from pilot_trainer.connector import Connector
-from pilot_trainer.conversation import Chat
-from pilot_trainer.dataset import read_description
 from pilot_trainer.errors import BadAssignment, BadData, DidNotMove, Diverged
 from pilot_trainer.evaluation import Exam
 from pilot_trainer.examples import TrainingData, training_data
-from pilot_trainer.features import Features, features_for
-from pilot_trainer.generate import pad_token
-from pilot_trainer.initial import start_of_training, under
-from pilot_trainer.lora import TextAdapter
+from pilot_trainer.features import features_for
+from pilot_trainer.initial import start_of_training
 from pilot_trainer.materials import CONNECTOR, TEXT, Materials, Outcome, Watch
 from pilot_trainer.movement import excused, unmoved
 from pilot_trainer.optimiser_state import OPTIMISER, keep_moments, moments

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from pilot_model.model import Base
+from pilot_model.parts import Sources
 from pilot_proto.assignment import Assignment
 from pilot_proto.names import Kind
 from pilot_proto.run import Progress
 from torch import Tensor
 
 from pilot_trainer.errors import Temporary
-from pilot_trainer.initial import Sources
-from pilot_trainer.model import Base
 
 TEXT = "text"
 CONNECTOR = "connector"

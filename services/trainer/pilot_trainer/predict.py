@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import torch
+from pilot_model.assembly import as_saved
+from pilot_model.conversation import Chat
+from pilot_model.encoder import Encoder
+from pilot_model.generate import answers
+from pilot_model.lora import TextAdapter
+from pilot_model.model import load_base
+from pilot_model.parts import under
 from pilot_proto.update import UPDATE_FILE, Update
 
-from pilot_trainer.assembly import as_saved
-from pilot_trainer.conversation import Chat
-from pilot_trainer.features import Encoder
-from pilot_trainer.generate import answers
-from pilot_trainer.initial import under
-from pilot_trainer.lora import TextAdapter
 from pilot_trainer.materials import CONNECTOR, TEXT
-from pilot_trainer.model import load_base
 from pilot_trainer.results import Result
 
 MAX_NEW_TOKENS = 64

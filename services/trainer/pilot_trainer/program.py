@@ -14,15 +14,25 @@ from typing import Any
 
 import torch
 from pilot_client.errors import Unreachable
+from pilot_data.errors import DataError
+from pilot_model.errors import DoesNotFit, ImageError, ModelError
 
 from pilot_trainer.attempt import Attempt
 from pilot_trainer.environment import Environment, termination_message
-from pilot_trainer.errors import Exit, Temporary, TrainerError
+from pilot_trainer.errors import BadAssignment, BadConfiguration, BadData, Exit, Temporary, TrainerError
 from pilot_trainer.exchange import Exchange
 from pilot_trainer.logs import log_to_stdout
 from pilot_trainer.progress import Reporter
 
 log = logging.getLogger(__name__)
+
+MEANING: Mapping[type[Exception], type[TrainerError]] = {
+    DataError: BadData,
+    ImageError: BadData,
+    ModelError: BadConfiguration,
+    DoesNotFit: BadAssignment,
+}
+"""What the faults of the client's data and model mean for the attempt."""
 
 
 def run(environ: Mapping[str, str]) -> int:
@@ -53,6 +63,9 @@ def as_trainer_error(problem: Exception) -> TrainerError:
     """What an exception means for the orchestrator."""
     if isinstance(problem, TrainerError):
         return problem
+    for kind, meaning in MEANING.items():
+        if isinstance(problem, kind):
+            return meaning(str(problem))
     if isinstance(problem, Unreachable | OSError | torch.OutOfMemoryError):
         return Temporary(str(problem))
     log.error("unexpected", exc_info=problem)

@@ -1,16 +1,15 @@
 """The model that learns: frozen base, LoRA and a connector, from a micro-batch to the parts of its loss."""
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from pilot_model.connector import Connector, Stage1, Stage2, Trace
+from pilot_model.model import as_image_features
 from pilot_proto.training import Losses
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from pilot_trainer import losses
 from pilot_trainer.batches import MicroBatch
-from pilot_trainer.connector import Connector, Stage1, Stage2, Trace
 
 GATES = "gates"
 """The part that is no loss: the mean gate of each task's adapter (T)."""
@@ -80,13 +79,3 @@ class Student(nn.Module):
         if not isinstance(connector, Stage2) or self.settings.balance_over == "image":
             return None
         return losses.expert_shares(connector.logits(H_BNV), "batch")
-
-
-def as_image_features(x_BNC: Tensor) -> BaseModelOutputWithPooling:
-    """Connector output in the form in which LLaVA takes precomputed image features."""
-    return BaseModelOutputWithPooling(pooler_output=list(x_BNC))
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """bf16 autocast, or nothing for fp32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()

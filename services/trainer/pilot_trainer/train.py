@@ -12,14 +12,15 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from pilot_model.encoder import Features
+from pilot_model.model import autocast
 from pilot_proto.training import Program, Training
 from torch import Tensor, nn
 from transformers import get_scheduler
 
 from pilot_trainer.batches import Example, MicroBatch, micro_batches, plan_steps
-from pilot_trainer.features import Features
 from pilot_trainer.history import History
-from pilot_trainer.student import GATES, Parts, Student, autocast
+from pilot_trainer.student import GATES, Parts, Student
 
 log = logging.getLogger(__name__)
 

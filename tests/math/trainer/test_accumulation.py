@@ -10,14 +10,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from pilot_digits.models import DIGITS_TINY
+from pilot_model.conversation import IGNORED, Encoded
+from pilot_model.lora import TextAdapter
+from pilot_model.model import as_image_features, load_base
+from pilot_model.parts import Sources
 from pilot_proto.training import Training
 from pilot_trainer.batches import Example
-from pilot_trainer.conversation import IGNORED, Encoded
-from pilot_trainer.initial import Sources, start_of_training
-from pilot_trainer.lora import TextAdapter
-from pilot_trainer.model import load_base
+from pilot_trainer.initial import start_of_training
 from pilot_trainer.optimiser_state import keep_moments, moments
-from pilot_trainer.student import Student, as_image_features
+from pilot_trainer.student import Student
 from pilot_trainer.train import Learner
 
 TASKS = ("caption", "grounding", "vqa")

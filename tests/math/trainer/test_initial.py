@@ -5,12 +5,14 @@ import warnings
 
 import pytest
 import torch
+from pilot_model.assembly import as_published, as_saved
+from pilot_model.connector import Plain, Stage1, Stage2, Tensors
+from pilot_model.errors import DoesNotFit
+from pilot_model.parts import Sources, under
 from pilot_proto.training import ClientAdapter, Connector, DifferenceForm, Router
 from pilot_trainer import losses
-from pilot_trainer.assembly import as_published, as_saved
-from pilot_trainer.connector import Plain, Stage1, Stage2, Tensors
 from pilot_trainer.errors import BadAssignment, SymmetricStart
-from pilot_trainer.initial import Sources, client_start, router_start, start_of_training, under
+from pilot_trainer.initial import client_start, router_start, start_of_training
 from pilot_trainer.movement import adapter_of
 from torch import Tensor, nn
 
@@ -242,7 +244,7 @@ def test_merged_is_the_published_adapters_with_the_private_parts_of_the_update_b
 
 def test_merged_needs_the_published_adapter_of_every_task_of_the_private_state():
     sources = Sources(tensors(0), tensors(9), {"vqa": tensors(9)}, after_stage_2())
-    with pytest.raises(BadAssignment, match="caption, grounding"):
+    with pytest.raises(DoesNotFit, match="caption, grounding"):
         as_published("stage-2", "vqa", sources, Connector(), ACT)
 
 

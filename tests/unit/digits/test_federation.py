@@ -14,7 +14,8 @@ from pilot_digits.handwriting import pools
 from pilot_digits.profiles import profiles
 from pilot_digits.runs import RUN_FILES
 from pilot_digits.samples import SPLITS, Sizes, draw_federation
-from pilot_proto.federation import Dataset, Federation
+from pilot_proto.dataset import Dataset
+from pilot_proto.federation import Federation
 from pilot_proto.presets import expand
 
 FEDERATIONS = ["digits", "digits-noniid"]

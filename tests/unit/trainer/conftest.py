@@ -3,8 +3,8 @@
 import pytest
 import torch
 from pilot_digits.models import DIGITS_TINY
-from pilot_trainer.conversation import Chat
-from pilot_trainer.model import Base, load_base
+from pilot_model.conversation import Chat
+from pilot_model.model import Base, load_base
 
 # Two threads at once on two busy cores are ten times slower.
 torch.set_num_threads(1)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from pilot_trainer.batches import Example, left_padded, micro_batches, plan_steps
-from pilot_trainer.conversation import IGNORED, Encoded
+from pilot_model.conversation import IGNORED, Encoded
+from pilot_model.generate import left_padded
+from pilot_trainer.batches import Example, micro_batches, plan_steps
 from pilot_trainer.movement import adapter_of, excused, unmoved
 
 PAD = 0

@@ -5,9 +5,10 @@ import logging
 import pytest
 import torch
 from PIL import Image
+from pilot_model.encoder import Encoder
+from pilot_model.pixels import padded_to_square, pixels_of
 from pilot_trainer.errors import Temporary
-from pilot_trainer.features import SHARD_IMAGES, Cache, Encoder, features_for
-from pilot_trainer.pixels import padded_to_square, pixels_of
+from pilot_trainer.features import SHARD_IMAGES, Cache, features_for
 
 PER_IMAGE = 16 * 96 * 4
 PLENTY = 1 << 30

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pilot_trainer.errors import BadData
+from pilot_model.errors import ImageError
 
 
 def pixels_of(paths: Sequence[Path], image_processor: Any) -> Tensor:
-    """(B, 3, h, w). Raises BadData naming the image that cannot be decoded."""
+    """(B, 3, h, w). Raises ImageError naming the image that cannot be decoded."""
     colour = tuple(int(mean * 255) for mean in image_processor.image_mean)
     squares = [padded_to_square(_decoded(path), colour) for path in paths]
     return torch.as_tensor(image_processor(images=squares, return_tensors="pt")["pixel_values"])
@@ -23,7 +23,7 @@ def _decoded(path: Path) -> Image.Image:
         with Image.open(path) as image:
             return image.convert("RGB")
     except OSError as error:
-        raise BadData(f"image {path} cannot be decoded: {error}") from error
+        raise ImageError(f"image {path} cannot be decoded: {error}") from error
 
 
 def padded_to_square(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:

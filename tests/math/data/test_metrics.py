@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pilot_trainer import answers, boxes, cider
+from pilot_data import answers, boxes, cider
 from pycocoevalcap.cider.cider_scorer import CiderScorer
 
 CANDIDATES = ["a cat sits on a mat", "a dog runs in the park", "two people"]

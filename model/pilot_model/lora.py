@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from pilot_proto.training import Lora
 from torch import Tensor, nn
 
-from pilot_trainer.errors import BadAssignment
+from pilot_model.errors import DoesNotFit
 
 # peft's own shorthands also adapt the vision tower; these cannot.
 _LAYER = r".*language_model\.layers\.\d+\."
@@ -52,13 +52,13 @@ class TextAdapter:
         return {name: t.detach().float().cpu().clone().contiguous() for name, t in sorted(state.items())}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Set all values. Raises BadAssignment when a tensor is missing, unexpected or of another shape."""
+        """Set all values. Raises DoesNotFit when a tensor is missing, unexpected or of another shape."""
         shapes = {name: tuple(t.shape) for name, t in self.tensors().items()}
         given = {name: tuple(t.shape) for name, t in tensors.items()}
         wrong = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
         if wrong:
             name = wrong[0]
-            raise BadAssignment(
+            raise DoesNotFit(
                 f"the text adapter does not fit this model and LoRA setting: {len(wrong)} tensors differ, first "
                 f"{name}: expected {shapes.get(name, 'none')}, got {given.get(name, 'none')}"
             )

@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pilot_trainer.errors import BadConfiguration
+from pilot_proto.conversation import IMAGE, Turn
+
+from pilot_model.errors import ModelError
 
 IGNORED = -100
-IMAGE = "<image>"
-
-Turn = tuple[str, str]
-"""A question and its answer, without image marks."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,13 @@ class Chat:
     """The chat format of one base model."""
 
     def __init__(self, processor: Any, image_token: int, num_image_tokens: int) -> None:
-        """Raises BadConfiguration when the model folder has no chat template or no end mark."""
+        """Raises ModelError when the model folder has no chat template or no end mark."""
         self._processor, self._tokenizer = processor, processor.tokenizer
         self._image_token, self._num_image_tokens = image_token, num_image_tokens
         if processor.chat_template is None and self._tokenizer.chat_template is None:
-            raise BadConfiguration("the model folder has no chat template: add chat_template.jinja")
+            raise ModelError("the model folder has no chat template: add chat_template.jinja")
         if self._tokenizer.eos_token is None:
-            raise BadConfiguration("the model's tokenizer has no eos_token, so answers could not end")
+            raise ModelError("the model's tokenizer has no eos_token, so answers could not end")
 
     def prompt(self, turns: Sequence[Turn], with_image: bool) -> list[int]:
         """Ids up to where the last turn's answer is to be generated; that answer is not looked at."""
@@ -83,7 +81,7 @@ class Chat:
             messages.append(self._message("assistant", answer, False))
             full = self._render(messages, prompting=False)
             if not (prompt.startswith(before) and full.startswith(prompt)):
-                raise BadConfiguration("the chat template rewrites earlier turns, so answers cannot be told apart")
+                raise ModelError("the chat template rewrites earlier turns, so answers cannot be told apart")
             pieces.append((prompt[len(before) :], self._ended(full[len(prompt) :])))
             before = full
         return pieces

@@ -6,10 +6,10 @@ import pytest
 import torch
 from peft import PeftModel
 from pilot_digits.models import DIGITS_TINY
+from pilot_model.errors import DoesNotFit
+from pilot_model.lora import TextAdapter, adapter_config
+from pilot_model.model import load_base
 from pilot_proto.training import Lora
-from pilot_trainer.errors import BadAssignment
-from pilot_trainer.lora import TextAdapter, adapter_config
-from pilot_trainer.model import load_base
 from pilot_trainer.results import write_tensors
 
 SMALL = Lora(r=4, lora_alpha=8, lora_dropout=0.0)
@@ -70,7 +70,7 @@ def test_tensors_that_do_not_fit_are_refused_by_name(base, fault):
         first = "base_model.extra"
     else:
         tensors[first] = torch.zeros(1, 1)
-    with pytest.raises(BadAssignment, match=rf"1 tensors differ, first {first}"):
+    with pytest.raises(DoesNotFit, match=rf"1 tensors differ, first {first}"):
         adapter.load(tensors)
 
 

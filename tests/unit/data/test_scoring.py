@@ -1,7 +1,7 @@
 """From answers to scores."""
 
 import pytest
-from pilot_trainer.scoring import score
+from pilot_data.scoring import score
 
 
 def test_exact_match_scores_every_sample_and_their_mean():

@@ -6,12 +6,13 @@ import shutil
 import pytest
 import torch
 from pilot_digits.models import DIGITS_TINY
+from pilot_model.connector import Branch
+from pilot_model.errors import ModelError
+from pilot_model.lora import TextAdapter
+from pilot_model.model import check_layout, load_base, model_digest, visual_features
+from pilot_model.parts import Sources
 from pilot_proto.training import ClientAdapter, Connector, Lora
-from pilot_trainer.connector import Branch
-from pilot_trainer.errors import BadConfiguration
-from pilot_trainer.initial import Sources, start_of_training
-from pilot_trainer.lora import TextAdapter
-from pilot_trainer.model import check_layout, load_base, model_digest, visual_features
+from pilot_trainer.initial import start_of_training
 from pilot_trainer.movement import adapter_of
 from pilot_trainer.student import Student
 from safetensors.torch import load_file, save_file
@@ -60,14 +61,14 @@ def test_the_original_llava_layout_is_recognised_and_the_conversion_named(tmp_pa
     folder = copied(
         tmp_path, model_type="llava", mm_vision_tower="openai/clip", architectures=["LlavaLlamaForCausalLM"]
     )
-    with pytest.raises(BadConfiguration, match=r"original LLaVA layout.*convert_llava_weights_to_hf"):
+    with pytest.raises(ModelError, match=r"original LLaVA layout.*convert_llava_weights_to_hf"):
         check_layout(folder)
 
 
 def test_other_models_and_other_folders_are_refused(tmp_path):
-    with pytest.raises(BadConfiguration, match="type 'llama'"):
+    with pytest.raises(ModelError, match="type 'llama'"):
         check_layout(copied(tmp_path, model_type="llama"))
-    with pytest.raises(BadConfiguration, match="no model folder"):
+    with pytest.raises(ModelError, match="no model folder"):
         check_layout(tmp_path / "nowhere")
 
 
@@ -77,7 +78,7 @@ def test_missing_weights_are_refused_rather_than_drawn_at_random(tmp_path):
     gone = next(name for name in sorted(weights) if "multi_modal_projector" in name)
     del weights[gone]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(BadConfiguration, match=r"lacks 1 weights.*multi_modal_projector"):
+    with pytest.raises(ModelError, match=r"lacks 1 weights.*multi_modal_projector"):
         load_base(folder, "fp32", CPU)
 
 

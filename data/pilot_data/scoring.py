@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pilot_trainer import boxes
-from pilot_trainer.answers import matches
-from pilot_trainer.cider import TokenizerName, cider_d
+from pilot_data import boxes
+from pilot_data.answers import matches
+from pilot_data.cider import TokenizerName, cider_d
 
 Metric = Literal["exact-match", "cider", "iou"]
 IOU_THRESHOLD = 0.5

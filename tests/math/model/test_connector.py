@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from pilot_model.connector import Branch, Plain, Stage1, Stage2, gates
 from pilot_proto.training import Router
-from pilot_trainer.connector import Branch, Plain, Stage1, Stage2, gates
 from torch import Tensor, nn
 
 V, C = 5, 7

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import torch
 from pilot_proto.canonical import file_digest
 from torch import Tensor, nn
 from transformers import AutoProcessor, LlavaForConditionalGeneration
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import logging as transformers_logging
 
-from pilot_trainer.errors import BadConfiguration
+from pilot_model.errors import ModelError
 
 PROJECTOR = "model.multi_modal_projector"
 # What transformers reads; a README or a download cache beside it does not change the model.
@@ -61,7 +63,7 @@ class Base:
 def load_base(folder: Path, precision: str, device: torch.device) -> Base:
     """Load and freeze the model in `folder`; `precision` is `bf16` or `fp32`.
 
-    Raises BadConfiguration when it is not a LLaVA model in the transformers layout, or when weights are missing.
+    Raises ModelError when it is not a LLaVA model in the transformers layout, or when weights are missing.
     """
     check_layout(folder)
     # Bars are for terminals; ours are log lines.
@@ -73,7 +75,7 @@ def load_base(folder: Path, precision: str, device: torch.device) -> Base:
     missing = sorted(info["missing_keys"])
     if missing:
         # transformers would go on with random values.
-        raise BadConfiguration(f"{folder} lacks {len(missing)} weights of a LLaVA model, first {missing[0]}")
+        raise ModelError(f"{folder} lacks {len(missing)} weights of a LLaVA model, first {missing[0]}")
     llava.requires_grad_(False).eval().to(device)
     return frozen_base(
         llava, AutoProcessor.from_pretrained(folder, local_files_only=True), model_digest(folder), device
@@ -88,19 +90,19 @@ def frozen_base(llava: Any, processor: Any, digest: str, device: torch.device) -
 
 
 def check_layout(folder: Path) -> None:
-    """Raise BadConfiguration unless config.json describes a LLaVA model as transformers lays it out."""
+    """Raise ModelError unless config.json describes a LLaVA model as transformers lays it out."""
     try:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:
-        raise BadConfiguration(f"{folder} is no model folder: config.json cannot be read ({error})") from error
+        raise ModelError(f"{folder} is no model folder: config.json cannot be read ({error})") from error
     if "mm_vision_tower" in config or "LlavaLlamaForCausalLM" in config.get("architectures", []):
-        raise BadConfiguration(
+        raise ModelError(
             f"{folder} is in the original LLaVA layout (mm_vision_tower, model.mm_projector). Convert it with "
             "src/transformers/models/llava/convert_llava_weights_to_hf.py of the transformers repository, or take a "
             "converted model such as llava-hf/llava-1.5-7b-hf"
         )
     if config.get("model_type") != "llava":
-        raise BadConfiguration(
+        raise ModelError(
             f"{folder} holds a model of type {config.get('model_type')!r}; Pilot trains models of type 'llava'"
         )
 
@@ -127,3 +129,13 @@ def visual_features(llava: Any, pixels: Tensor) -> Tensor:
     chosen = [hidden[i] for i in ([layers] if isinstance(layers, int) else layers)]
     first = 1 if config.vision_feature_select_strategy == "default" else 0
     return torch.cat([h[:, first:] for h in chosen], dim=-1)
+
+
+def as_image_features(x_BNC: Tensor) -> BaseModelOutputWithPooling:
+    """Connector output in the form in which LLaVA takes precomputed image features."""
+    return BaseModelOutputWithPooling(pooler_output=list(x_BNC))
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """bf16 autocast, or nothing for fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()

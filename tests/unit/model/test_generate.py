@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from pilot_model.generate import BATCH_TOKENS, answers, batches, pad_token
 from pilot_trainer.errors import Temporary
-from pilot_trainer.generate import BATCH_TOKENS, answers, batches, pad_token
 
 QUESTIONS = ["which digit is the leftmost ?", "how many digits are there ?", "list the digits .", "is there a three ?"]
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import yaml
 from PIL import Image, UnidentifiedImageError
 from pilot_proto.canonical import file_digest
-from pilot_proto.federation import Dataset, DatasetSpec, Split
+from pilot_proto.dataset import Dataset, DatasetSpec, Split
 from pilot_proto.problem import InvalidDocument, validated
 
-from pilot_trainer.errors import BadData
-from pilot_trainer.records import BadRecord, RecordFault, Sample, Size, parse_record, too_many
+from pilot_data.errors import DataError
+from pilot_data.records import BadRecord, RecordFault, Sample, Size, parse_record, too_many
 
 SplitName = Literal["train", "val", "test"]
 _SHOWN = 5
@@ -29,25 +29,25 @@ class Records:
 
 
 def read_description(folder: Path) -> DatasetSpec:
-    """`dataset.yaml` of a data folder. Raises BadData when it is missing or wrong."""
+    """`dataset.yaml` of a data folder. Raises DataError when it is missing or wrong."""
     file = folder / "dataset.yaml"
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
         return validated(Dataset, document, "dataset").spec
     except OSError as error:
-        raise BadData(f"{file} cannot be read: {error.strerror}") from error
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, InvalidDocument) as error:
-        raise BadData(f"{file}: {error}") from error
+        raise DataError(f"{file}: {error}") from error
 
 
 def read_split(folder: Path, spec: DatasetSpec, name: SplitName, limit: int | None = None) -> Records:
     """The samples of a split (the first `limit` records), in the file's order.
 
-    Raises BadData when the split is missing, its JSON is broken, or more than one record in a hundred is bad.
+    Raises DataError when the split is missing, its JSON is broken, or more than one record in a hundred is bad.
     """
     split: Split | None = getattr(spec.splits, name)
     if split is None:
-        raise BadData(f"{folder / 'dataset.yaml'} describes no split {name!r}")
+        raise DataError(f"{folder / 'dataset.yaml'} describes no split {name!r}")
     records = _read_list(folder / split.file)[:limit]
     samples, bad = [], []
     frame = spec.box_frame if spec.metric == "iou" else None
@@ -58,29 +58,29 @@ def read_split(folder: Path, spec: DatasetSpec, name: SplitName, limit: int | No
             bad.append(BadRecord(split.file, index, str(fault)))
     refuse_too_many(bad, len(records))
     if not samples:
-        raise BadData(f"{folder / split.file} holds no records")
+        raise DataError(f"{folder / split.file} holds no records")
     return Records(tuple(samples), tuple(bad))
 
 
 def refuse_too_many(bad: list[BadRecord], num_records: int) -> None:
-    """Raise BadData, naming the first few, when more than one record in a hundred is bad."""
+    """Raise DataError, naming the first few, when more than one record in a hundred is bad."""
     if too_many(len(bad), num_records):
         shown = "; ".join(str(record) for record in bad[:_SHOWN])
         more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        raise BadData(f"{len(bad)} of {num_records} records are bad, at most 1 in 100 may be: {shown}{more}")
+        raise DataError(f"{len(bad)} of {num_records} records are bad, at most 1 in 100 may be: {shown}{more}")
 
 
 def _read_list(file: Path) -> list[Any]:
     try:
         records = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadData(f"{file} cannot be read: {error.strerror}") from error
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise BadData(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
-        raise BadData(f"{file} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise DataError(f"{file} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     if not isinstance(records, list):
-        raise BadData(f"{file} must hold a list of records, not {type(records).__name__}")
+        raise DataError(f"{file} must hold a list of records, not {type(records).__name__}")
     return records
 
 

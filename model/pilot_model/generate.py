@@ -6,10 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pilot_trainer.batches import left_padded
-from pilot_trainer.features import Features
-from pilot_trainer.model import Base
-from pilot_trainer.student import as_image_features, autocast
+from pilot_model.encoder import Features
+from pilot_model.model import Base, as_image_features, autocast
 
 BATCH_TOKENS = 24_000
 """Prompt and answer tokens of one batch: all hundred of a tiny model at once, about thirty of a 7B's."""
@@ -72,3 +70,11 @@ def pad_token(base: Base) -> int:
     """The padding token, or the end mark where a tokenizer has none."""
     token = base.tokenizer.pad_token_id
     return int(base.tokenizer.eos_token_id if token is None else token)
+
+
+def left_padded(prompts: Sequence[Sequence[int]], pad_token: int) -> tuple[Tensor, Tensor]:
+    """Ids and attention mask (B, L) for generation."""
+    length = max(map(len, prompts))
+    ids = torch.tensor([[pad_token] * (length - len(p)) + list(p) for p in prompts])
+    mask = torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts])
+    return ids, mask

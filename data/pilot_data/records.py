@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pilot_trainer import boxes
-from pilot_trainer.conversation import IMAGE, Turn
+from pilot_proto.conversation import IMAGE, Turn
+
+from pilot_data import boxes
 
 Size = tuple[int, int]
 MAX_BAD_SHARE = 0.01

@@ -1,8 +1,8 @@
 """Prompts and answers as token ids: what carries loss, where images stand, how answers end."""
 
 import pytest
-from pilot_trainer.conversation import IGNORED, Chat, Encoded, truncated
-from pilot_trainer.errors import BadConfiguration
+from pilot_model.conversation import IGNORED, Chat, Encoded, truncated
+from pilot_model.errors import ModelError
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -98,15 +98,15 @@ def test_a_tokenizer_may_hold_the_template_instead_of_the_processor():
 
 
 def test_a_model_without_a_chat_template_or_an_end_mark_is_refused():
-    with pytest.raises(BadConfiguration, match="chat template"):
+    with pytest.raises(ModelError, match="chat template"):
         Chat(Processor(None), 3, 1)
-    with pytest.raises(BadConfiguration, match="eos_token"):
+    with pytest.raises(ModelError, match="eos_token"):
         Chat(Processor(LLAVA_1_5, eos=None), 3, 1)
 
 
 def test_a_template_that_rewrites_earlier_turns_is_refused():
     chat = Chat(Processor("{{ messages | length }}{{ messages[-1]['role'] }}"), 3, 1)
-    with pytest.raises(BadConfiguration, match="rewrites earlier turns"):
+    with pytest.raises(ModelError, match="rewrites earlier turns"):
         chat.encode([("what ?", "a"), ("and ?", "b")], False)
 
 

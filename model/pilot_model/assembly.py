@@ -6,9 +6,9 @@ from pilot_proto.training import Connector as Settings
 from pilot_proto.training import Program
 from torch import nn
 
-from pilot_trainer.connector import Branch, Connector, Plain, Stage1, Stage2, Tensors
-from pilot_trainer.errors import BadAssignment
-from pilot_trainer.initial import Sources, under
+from pilot_model.connector import Branch, Connector, Plain, Stage1, Stage2, Tensors
+from pilot_model.errors import DoesNotFit
+from pilot_model.parts import Sources, under
 
 
 def as_published(
@@ -26,7 +26,7 @@ def as_published(
     cross = {name: under(f"cross.{name}", sources.private) for name in _cross_tasks(sources.private)}
     missing = sorted(cross.keys() - sources.tasks.keys())
     if missing:
-        raise BadAssignment(f"the inputs hold no connector of task {', '.join(missing)}, which the private state needs")
+        raise DoesNotFit(f"the inputs hold no connector of task {', '.join(missing)}, which the private state needs")
     foreign = {name: Branch(sources.tasks[name], act) for name in cross}
     return _assembled(local, sources.own, foreign, cross, sources.private, settings, act)
 

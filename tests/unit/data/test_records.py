@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
-from pilot_trainer import records
-from pilot_trainer.dataset import read_description, read_split
-from pilot_trainer.errors import BadData
-from pilot_trainer.examples import questions, training_data
-from pilot_trainer.records import RecordFault, parse_record
+from pilot_data import records
+from pilot_data.dataset import read_description, read_split
+from pilot_data.errors import DataError
+from pilot_data.records import RecordFault, parse_record
 
 SIZE = (640, 480)
 
@@ -113,14 +112,14 @@ def test_bad_records_are_left_out_with_file_index_and_reason(tmp_path):
 def test_more_bad_records_than_that_fail_and_the_first_are_shown(tmp_path):
     rows = [record(answer="")] * 7 + [record(answer="three")] * 93
     folder = write_dataset(tmp_path, rows)
-    with pytest.raises(BadData, match=r"7 of 100 .* train.json, record 0: empty answer; .* and 2 more"):
+    with pytest.raises(DataError, match=r"7 of 100 .* train.json, record 0: empty answer; .* and 2 more"):
         read_split(folder, read_description(folder), "train")
 
 
 def test_an_unreadable_image_is_a_bad_record(tmp_path):
     folder = write_dataset(tmp_path, [record(image="c.png")])
     (folder / "c.png").write_bytes(b"not a picture")
-    with pytest.raises(BadData, match=r"record 0: image 'c.png' cannot be read"):
+    with pytest.raises(DataError, match=r"record 0: image 'c.png' cannot be read"):
         read_split(folder, read_description(folder), "train")
 
 
@@ -131,51 +130,28 @@ def test_an_unreadable_image_is_a_bad_record(tmp_path):
 def test_a_broken_file_is_bad_data_with_its_place(tmp_path, content, reason):
     folder = write_dataset(tmp_path, [])
     (folder / "train.json").write_bytes(content)
-    with pytest.raises(BadData, match=reason):
+    with pytest.raises(DataError, match=reason):
         read_split(folder, read_description(folder), "train")
 
 
 def test_a_missing_split_or_description_is_bad_data(tmp_path):
     folder = write_dataset(tmp_path, [record(answer="x")])
-    with pytest.raises(BadData, match="no split 'test'"):
+    with pytest.raises(DataError, match="no split 'test'"):
         read_split(folder, read_description(folder), "test")
     (folder / "train.json").unlink()
-    with pytest.raises(BadData, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_split(folder, read_description(folder), "train")
-    with pytest.raises(BadData, match=r"dataset.yaml cannot be read"):
+    with pytest.raises(DataError, match=r"dataset.yaml cannot be read"):
         read_description(tmp_path / "elsewhere")
 
 
 def test_a_wrong_description_names_the_place_and_the_nearest_key(tmp_path):
     folder = write_dataset(tmp_path, [], metrik="cider")
-    with pytest.raises(BadData, match=r"'metrik'.*did you mean 'metric'"):
+    with pytest.raises(DataError, match=r"'metrik'.*did you mean 'metric'"):
         read_description(folder)
 
 
 def test_a_box_metric_needs_a_frame(tmp_path):
     folder = write_dataset(tmp_path, [], metric="iou")
-    with pytest.raises(BadData, match="box_frame"):
+    with pytest.raises(DataError, match="box_frame"):
         read_description(folder)
-
-
-def test_training_data_counts_what_was_cut_and_what_was_left_out(tmp_path, chat):
-    rows = [record("<image> which ?", "three")] * 198 + [record("<image> which ?", "a b c d e f g h")]
-    rows += [record("<image> " + "which " * 40, "three")]
-    folder = write_dataset(tmp_path, rows)
-    data = training_data(folder, read_description(folder), chat, max_length=24)
-    assert (len(data.examples), data.truncated, data.dropped) == (199, 1, 1)
-    assert max(len(example.encoded.ids) for example in data.examples) == 24
-
-
-def test_a_prompt_that_leaves_no_room_for_answers_is_explained(tmp_path, chat):
-    folder = write_dataset(tmp_path, [record("<image> which ?", "three")])
-    with pytest.raises(BadData, match="no answer token fits in max_length 16"):
-        training_data(folder, read_description(folder), chat, max_length=16)
-
-
-def test_questions_are_the_first_of_the_split_in_order(tmp_path, chat):
-    rows = [record("<image> which ?", str(i), references=[str(i)]) for i in range(5)]
-    folder = write_dataset(tmp_path, rows)
-    asked = questions(folder, read_description(folder), chat, "train", 3)
-    assert asked.references == (("0",), ("1",), ("2",))
-    assert asked.images == (folder / "a.png",) * 3
