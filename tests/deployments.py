@@ -79,7 +79,10 @@ class Harness:
     deployment: Deployment
 
     @classmethod
-    def start(cls, folder: Path, federation: Path | None = None, entry="standin:run", jobs: int = 4) -> "Harness":
+    def start(
+        cls, folder: Path, federation: Path | None = None, entry="standin:run", jobs: int = 4, **more: str
+    ) -> "Harness":
+        """`more` are further environment variables of both services."""
         folder.mkdir(parents=True, exist_ok=True)
         federation = federation or write_federation(folder)
         boundaries = folder / "boundaries"
@@ -91,6 +94,7 @@ class Harness:
             "PILOT_BOUNDARY_DIR": str(boundaries),
             "PILOT_STANDIN": str(folder / "faults.json"),
             "PYTHONPATH": os.pathsep.join([str(TESTS), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
+            **more,
         }
         deployment = Deployment(folder / "state", federation, free_ports(), extra=environment)
         deployment.state.mkdir()

@@ -19,9 +19,19 @@ export_to dev --all-packages --group dev
 for service in aggregator registry trainer; do
   export_to "$service" --no-dev --package "pilot-$service"
 done
+export_to build --only-group build
 # The personal model alone, without any service: what a serving environment installs.
 export_to model --no-dev --package pilot-model
-if grep -nE 'https?://|--index-url|--find-links' requirements/*.lock | grep -v '^#'; then
+# Environments beside .venv (`make environments`), each from the few lines of its .in file.
+for wanted in requirements/environments/*.in; do
+  {
+    echo "# Made by 'make lock'. Do not edit."
+    echo "# from: $(sha256sum <"$wanted" | cut -d ' ' -f 1)"
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+      --no-header "$@" "$wanted"
+  } >"${wanted%.in}.lock"
+done
+if grep -nE 'https?://|--index-url|--find-links' requirements/*.lock requirements/environments/*.lock | grep -v '^#'; then
   echo "a lock names a host" >&2
   exit 1
 fi

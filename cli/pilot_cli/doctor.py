@@ -6,37 +6,31 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import httpx
+import typer
 
 from pilot_cli.context import ENDPOINT, find_endpoint, server
-from pilot_cli.errors import FAILED, CommandError
-from pilot_cli.output import console
+from pilot_cli.errors import CommandError
+from pilot_cli.findings import Finding, show
+from pilot_cli.model_check import model_findings
 
 NEEDED_GB = 2.0
 
 
-@dataclass(frozen=True)
-class Finding:
-    what: str
-    good: bool
-    detail: str
-    fix: str = ""
-
-
-def doctor() -> None:
-    """Look for the cause: this machine, its disk, the deployment, the credentials."""
-    findings = [finding for check in (_machine, _packages, _disk, _deployment) for finding in check()]
-    for finding in findings:
-        mark = "[green]ok[/]  " if finding.good else "[red]fail[/]"
-        console.print(f"{mark} {finding.what}: ", end="")
-        console.print(finding.detail, markup=False, soft_wrap=True)
-        if not finding.good and finding.fix:
-            console.print(f"     next: {finding.fix}", markup=False, soft_wrap=True)
-    if not all(finding.good for finding in findings):
-        raise CommandError("something is not as it should be", exit_code=FAILED)
+def doctor(
+    model: Annotated[Path | None, typer.Option(help="Look at a base model's folder instead.")] = None,
+    target: Annotated[
+        str, typer.Option("--lora-target", help="With --model: what training.lora.target_modules is to be.")
+    ] = "language-linear",
+) -> None:
+    """Look for the cause: this machine, its disk, the deployment, the credentials; or a base model's folder."""
+    if model is not None:
+        show(model_findings(model, target))
+        return
+    show(finding for check in (_machine, _packages, _disk, _deployment) for finding in check())
 
 
 def _machine() -> Iterator[Finding]:

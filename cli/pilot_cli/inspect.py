@@ -12,7 +12,6 @@ from pilot_proto.base import as_json
 from pilot_proto.plan import RoundDocument
 from pilot_proto.run import RunView
 
-from pilot_cli import results
 from pilot_cli.context import server
 from pilot_cli.errors import MISSING, USAGE, CommandError
 from pilot_cli.output import Format, Output, age, console, print_document, print_table, size
@@ -80,20 +79,6 @@ def logs(
     with server().aggregator() as aggregator:
         number = aggregator.run(run).status.round if round_number is None else round_number
         sys.stdout.write(aggregator.logs(run, number, client))
-
-
-def compare(
-    first: Annotated[str, typer.Argument(help="A run.")],
-    second: Annotated[str, typer.Argument(help="Another.")],
-    output: Output = Format.TABLE,
-) -> None:
-    """Two runs, client by client: their metrics after the last merge and on the clients' own models."""
-    with server().aggregator() as aggregator:
-        reports = [results.read(aggregator, name) for name in (first, second)]
-    if output in (Format.JSON, Format.YAML):
-        print_document([as_json(report) for report in reports], output)
-        return
-    console.print(results.comparison(reports[0], reports[1:]))
 
 
 def newest(aggregator: AggregatorClient, name: str | None) -> RunView:

@@ -7,10 +7,27 @@ from typing import Annotated
 import typer
 from pilot_client.errors import ApiError, Unreachable
 
-from pilot_cli import adapters, doctor, inspect, merge, runs, verification
+from pilot_cli import (
+    adapters,
+    clients,
+    compare,
+    doctor,
+    explain,
+    export,
+    inspect,
+    merge,
+    registry,
+    runs,
+    starting,
+    verification,
+)
+from pilot_cli.data import command as data
 from pilot_cli.errors import AUTH, CONFLICT, FAILED, MISSING, USAGE, CommandError
+from pilot_cli.estimate import command as estimate
 from pilot_cli.local import commands as local
+from pilot_cli.local import prediction
 from pilot_cli.output import complaints
+from pilot_cli.report import command as report
 
 app = typer.Typer(
     name="pilot",
@@ -23,6 +40,7 @@ app = typer.Typer(
 RUNNING, LOOKING, SHIPPING, HERE = "Run", "Look", "Adapters", "On this machine"
 
 COMMANDS: list[tuple[str, Callable[..., None]]] = [
+    (HERE, starting.init),
     (HERE, local.demo),
     (HERE, local.up),
     (RUNNING, runs.run),
@@ -37,17 +55,24 @@ COMMANDS: list[tuple[str, Callable[..., None]]] = [
     (LOOKING, inspect.get),
     (LOOKING, inspect.describe),
     (LOOKING, inspect.logs),
-    (LOOKING, inspect.compare),
+    (LOOKING, compare.compare),
+    (LOOKING, report.report),
     (SHIPPING, adapters.pull),
     (SHIPPING, adapters.diff),
     (SHIPPING, verification.verify),
     (SHIPPING, merge.merge),
-    (HERE, local.predict),
+    (SHIPPING, export.export),
+    (HERE, prediction.predict),
     (HERE, doctor.doctor),
+    (HERE, estimate.estimate),
+    (HERE, explain.explain),
 ]
 for panel, command in COMMANDS:
     app.command(rich_help_panel=panel)(command)
+app.add_typer(data.data, name="data", rich_help_panel=HERE)
 app.add_typer(adapters.alias, name="alias", rich_help_panel=SHIPPING)
+app.add_typer(registry.registry, name="registry", rich_help_panel=HERE)
+app.add_typer(clients.clients, name="clients", rich_help_panel=RUNNING)
 
 
 def _tell_version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 import yaml
+from pilot_proto.metrics import unit_of
 from rich.console import Console
 from rich.table import Table
 
@@ -70,7 +71,7 @@ def size(count: int) -> str:
 
 
 def score(value: float | None, metric: str) -> str:
-    """A metric's value in the unit that people quote: per cent, or CIDEr-D as it is."""
+    """A metric's value in the unit that people quote: per cent, or a score as it is."""
     if value is None:
         return "-"
-    return f"{value:.3f}" if metric == "cider" else f"{100 * value:.1f} %"
+    return f"{100 * value:.1f} %" if unit_of(metric) == "share" else f"{value:.3f}"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pilot_client.aggregator import AggregatorClient
+from pilot_proto.metrics import unit_of
 from pilot_proto.report import ClientReport, RunReport, TaskReport
 from rich.table import Table
 from rich.text import Text
@@ -45,6 +46,13 @@ def comparison(report: RunReport, others: Sequence[RunReport]) -> Table:
     return made
 
 
+def change(value: float | None, metric: str) -> str:
+    """A difference of two scores with its sign: of shares in points, of other scores as it is."""
+    if value is None:
+        return "-"
+    return f"{100 * value:+.1f}" if unit_of(metric) == "share" else f"{value:+.3f}"
+
+
 def _beside(client: ClientReport, report: RunReport, others: Sequence[RunReport]) -> list[str]:
     cells = []
     for each in (report, *others):
@@ -75,6 +83,5 @@ def _interval(task: TaskReport) -> Text:
     if task.gain is None or task.interval is None:
         return Text("-")
     low, high = task.interval
-    factor, digits = (1.0, 3) if task.metric == "cider" else (100.0, 1)
-    text = f"{factor * task.gain:+.{digits}f}  [{factor * low:+.{digits}f}, {factor * high:+.{digits}f}]"
+    text = f"{change(task.gain, task.metric)}  [{change(low, task.metric)}, {change(high, task.metric)}]"
     return Text(text, style="green" if low > 0 else "red" if high < 0 else "yellow")

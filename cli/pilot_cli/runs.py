@@ -1,6 +1,7 @@
 """Starting runs and steering them."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from pilot_proto.run import TERMINAL, RunView
 from pilot_cli import documents, watch
 from pilot_cli.context import server
 from pilot_cli.errors import FAILED, TIMEOUT, USAGE, CommandError
+from pilot_cli.estimate.dry_run import dry_run_lines
 from pilot_cli.output import Format, console, print_document
 
 File = Annotated[Path, typer.Option("-f", "--file", help="A file; see 'pilot get' for what is there.")]
@@ -40,7 +42,7 @@ def run(
                 raise documents.located(written, error.problem.errors) from error
             raise
         if dry_run:
-            _show_dry_run(answer)
+            _show_dry_run(answer, aggregator.federation())
             return
         started = RunView.model_validate(answer)
         console.print(f"run/{started.metadata['name']} started", markup=False)
@@ -125,12 +127,33 @@ def validate(file: File) -> None:
     console.print(f"{file}: a valid {documents.check(written)}", markup=False)
 
 
-def _show_dry_run(answer: Any) -> None:
+def _show_dry_run(answer: Any, federation: Any) -> None:
     print_document(answer["run"], Format.YAML)
     console.print(f"# clients: {', '.join(answer['clients'])}", markup=False)
+    if answer.get("continues"):
+        for line in _continuation_lines(answer["continues"]):
+            console.print(f"# {line}", markup=False, soft_wrap=True)
     for warning in answer["warnings"]:
         console.print(f"# warning: {warning}", markup=False)
+    for line in dry_run_lines(answer, federation):
+        console.print(f"# estimate: {line}", markup=False, soft_wrap=True)
     console.print("# nothing was started", markup=False)
+
+
+def _continuation_lines(found: Any) -> Iterator[str]:
+    """What a run with `start_from` takes over, and what is new."""
+    yield f"starts from round {found['round']} of {found['run']}"
+    for key, what in (
+        ("new_clients", "new clients"),
+        ("new_tasks", "new tasks"),
+        ("left_clients", "clients left out"),
+        ("left_tasks", "tasks left out"),
+    ):
+        if found.get(key):
+            yield f"{what}: {', '.join(found[key])}"
+    for start in found["clients"]:
+        state = start["private_state"] or "no private state"
+        yield f"{start['client']}: {start['program']} from {start['connector']}, {start['text']}, {state}"
 
 
 def _report(view: RunView, what: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 from pilot_proto.assignment import AssignmentView
 from pilot_proto.base import as_json
+from pilot_proto.local_update import LocalUpdatePage
 from pilot_proto.plan import RoundDocument, VerifyReport
 from pilot_proto.run import Progress, RunPage, RunView
 
@@ -59,6 +60,9 @@ class AggregatorClient:
 
     def round(self, run: str, number: int) -> RoundDocument:
         return RoundDocument.read(self._get(f"runs/{run}/rounds/{number}").content)
+
+    def local_updates(self, run: str) -> LocalUpdatePage:
+        return LocalUpdatePage.read(self._get(f"runs/{run}/updates").content)
 
     def verify(self, run: str, number: int) -> VerifyReport:
         response = self.transport.request("POST", f"{PREFIX}/runs/{run}/rounds/{number}/verify", timeout=None)

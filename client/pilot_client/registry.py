@@ -8,6 +8,7 @@ from pilot_proto.canonical import canonical_bytes
 from pilot_proto.grant import Grant, Publication, PublishRequest, RoundView, SealedRound
 from pilot_proto.manifest import Committed, Manifest
 
+from pilot_client.parts import PART_BYTES, PartedUpload
 from pilot_client.transport import PREFIX, Transport
 
 
@@ -24,12 +25,25 @@ class RegistryClient:
     def revoke_grants(self, uid: str) -> None:
         self.transport.request("DELETE", f"{PREFIX}/grants/{uid}")
 
-    def put_file(self, file: Path, digest: str, *, uid: str, round: int, kind: str, client: str | None = None) -> None:
-        """Upload bytes under a grant (`client`), or as the aggregator."""
+    def put_file(
+        self,
+        file: Path,
+        digest: str,
+        *,
+        uid: str,
+        round: int,
+        kind: str,
+        client: str | None = None,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
+        """Upload bytes under a grant (`client`), or as the aggregator; a file of several parts can be gone on with."""
         params: dict[str, Any] = {"digest": digest, "uid": uid, "round": round, "kind": kind}
         if client is not None:
             params["client"] = client
-        self.transport.send_file(f"{PREFIX}/files", file, params)
+        if file.stat().st_size > part_bytes:
+            PartedUpload(self.transport, file, params, part_bytes).send()
+        else:
+            self.transport.send_file(f"{PREFIX}/files", file, params)
 
     def commit(self, manifest: Manifest, *, uid: str, round: int) -> Committed:
         path = f"{PREFIX}/adapters/{manifest.repo}/versions"

@@ -1,11 +1,11 @@
 """One HTTP connection to one service: credentials, patience, and problems turned into exceptions."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import stamina
@@ -13,6 +13,8 @@ from pilot_proto.problem import Problem
 from pydantic import ValidationError
 
 from pilot_client.errors import ApiError, Unreachable
+
+T = TypeVar("T")
 
 PREFIX = "/api/v1alpha1"
 CHUNK_BYTES = 1 << 20
@@ -66,23 +68,34 @@ class Transport:
             ApiError: the service refused.
             Unreachable: it did not answer within the patience.
         """
-        extra = arguments.pop("headers", None) or {}
+        return self.patiently(lambda: self.once(method, path, **arguments))
+
+    def once(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """One request, without patience."""
+        headers = self._headers(arguments.pop("headers", None) or {})
+        with _reachable(self.base_url):
+            response = self._http.request(method, path, headers=headers, **arguments)
+        return checked(response)
+
+    def patiently(self, act: Callable[[], T]) -> T:
+        """Do something until it is not Unreachable, or the patience is at its end."""
         for attempt in self._attempts():
             with attempt:
-                with _reachable(self.base_url):
-                    response = self._http.request(method, path, headers=self._headers(extra), **arguments)
-                return checked(response)
+                return act()
         raise AssertionError("stamina either returns or raises")
 
     def send_file(self, path: str, file: Path, params: dict[str, Any]) -> httpx.Response:
         """PUT a file's bytes, streamed."""
-        for attempt in self._attempts():
-            with attempt, file.open("rb") as stream:
-                headers = self._headers({}) | {"Content-Length": str(file.stat().st_size)}
-                with _reachable(self.base_url):
-                    response = self._http.put(path, params=params, headers=headers, content=_chunks(stream))
-                return checked(response)
-        raise AssertionError("stamina either returns or raises")
+        return self.patiently(lambda: self.send_part("PUT", path, file, params, 0, file.stat().st_size))
+
+    def send_part(
+        self, method: str, path: str, file: Path, params: dict[str, Any], begin: int, length: int
+    ) -> httpx.Response:
+        """Send some of a file's bytes, streamed, without patience."""
+        with file.open("rb") as stream:
+            stream.seek(begin)
+            headers = {"Content-Length": str(length)}
+            return self.once(method, path, params=params, headers=headers, content=_chunks(stream, length))
 
     def receive(self, path: str, target: Path) -> None:
         """GET bytes into a file that appears only when it is whole."""
@@ -141,7 +154,7 @@ def checked(response: httpx.Response) -> httpx.Response:
     except ValidationError:
         text = response.text[:200]
         problem = Problem(type="", title=response.reason_phrase, status=response.status_code, code="http", detail=text)
-    if response.status_code in (502, 503, 504, 507):
+    if response.status_code in (408, 502, 503, 504, 507):
         raise Unreachable(f"{response.url.host}: {problem.detail}")
     raise ApiError(problem)
 
@@ -154,6 +167,7 @@ def _reachable(url: str) -> Iterator[None]:
         raise Unreachable(f"{url} did not answer: {error or type(error).__name__}") from error
 
 
-def _chunks(stream: Any) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK_BYTES):
+def _chunks(stream: Any, length: int) -> Iterator[bytes]:
+    while length > 0 and (chunk := stream.read(min(CHUNK_BYTES, length))):
+        length -= len(chunk)
         yield chunk

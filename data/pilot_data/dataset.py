@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from PIL import Image, UnidentifiedImageError
 from pilot_proto.canonical import file_digest
 from pilot_proto.dataset import Dataset, DatasetSpec, Split
 from pilot_proto.problem import InvalidDocument, validated
 
 from pilot_data.errors import DataError
-from pilot_data.records import BadRecord, RecordFault, Sample, Size, parse_record, too_many
+from pilot_data.pictures import header_size
+from pilot_data.records import BadRecord, RecordFault, Sample, parse_record, too_many
 
 SplitName = Literal["train", "val", "test"]
 _SHOWN = 5
@@ -29,11 +29,16 @@ class Records:
 
 
 def read_description(folder: Path) -> DatasetSpec:
-    """`dataset.yaml` of a data folder. Raises DataError when it is missing or wrong."""
+    """What `dataset.yaml` of a data folder says. Raises DataError when it is missing or wrong."""
+    return read_document(folder).spec
+
+
+def read_document(folder: Path) -> Dataset:
+    """The whole `dataset.yaml`. Raises DataError when it is missing or wrong."""
     file = folder / "dataset.yaml"
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return validated(Dataset, document, "dataset").spec
+        return validated(Dataset, document, "dataset")
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, InvalidDocument) as error:
@@ -48,12 +53,12 @@ def read_split(folder: Path, spec: DatasetSpec, name: SplitName, limit: int | No
     split: Split | None = getattr(spec.splits, name)
     if split is None:
         raise DataError(f"{folder / 'dataset.yaml'} describes no split {name!r}")
-    records = _read_list(folder / split.file)[:limit]
+    records = read_list(folder / split.file)[:limit]
     samples, bad = [], []
     frame = spec.box_frame if spec.metric == "iou" else None
     for index, raw in enumerate(records):
         try:
-            samples.append(parse_record(raw, index, folder / split.images, frame, image_size))
+            samples.append(parse_record(raw, index, folder / split.images, frame, header_size))
         except RecordFault as fault:
             bad.append(BadRecord(split.file, index, str(fault)))
     refuse_too_many(bad, len(records))
@@ -70,7 +75,8 @@ def refuse_too_many(bad: list[BadRecord], num_records: int) -> None:
         raise DataError(f"{len(bad)} of {num_records} records are bad, at most 1 in 100 may be: {shown}{more}")
 
 
-def _read_list(file: Path) -> list[Any]:
+def read_list(file: Path) -> list[Any]:
+    """The decoded records of a LLaVA JSON file, in one piece. Raises DataError when it is not a JSON list."""
     try:
         records = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -82,17 +88,6 @@ def _read_list(file: Path) -> list[Any]:
     if not isinstance(records, list):
         raise DataError(f"{file} must hold a list of records, not {type(records).__name__}")
     return records
-
-
-def image_size(path: Path) -> Size:
-    """Width and height. Raises RecordFault when there is no readable image."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except FileNotFoundError:
-        raise RecordFault(f"image {path.name!r} is missing") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise RecordFault(f"image {path.name!r} cannot be read: {error}") from error
 
 
 def images_digest(images: Iterable[Path]) -> str:

@@ -2,7 +2,7 @@
 
     DIRECTORY/federation.yaml  run.yaml  run-local.yaml  run-fedavg.yaml
               models/digits-tiny/                          the base model, in the Hugging Face LLaVA layout
-              data/vqa-1/dataset.yaml  train.json  val.json  test.json  images/*.png        and eight more
+              data/vqa-1/dataset.yaml  train.json  val.json  test.json  images/*.png        and the others
 
 The same arguments give the same bytes. Writing again changes nothing on disk, so a caller need not ask whether it
 has been done; what a write with other arguments left is replaced, and pictures that no record names are removed.
@@ -45,7 +45,7 @@ def write_federation(
         OSError: the directory cannot be written.
     """
     if name not in FEDERATIONS:
-        raise ValueError(f"no federation is called {name!r}; there are {' and '.join(FEDERATIONS)}")
+        raise ValueError(f"no federation is called {name!r}; there are {', '.join(FEDERATIONS)}")
     clients = profiles(name, seed)
     data = draw_federation(name, seed=seed, sizes=sizes)
     for profile in clients:

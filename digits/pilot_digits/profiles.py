@@ -1,7 +1,8 @@
-"""Who the nine clients are: three tasks, three clients each, in two federations.
+"""Who the clients are: three tasks, and three clients or one for each, in three federations.
 
 `digits`        the data of a task are split at random into three, as the paper does: its clients differ by chance only
 `digits-noniid` each client has its own look, its own skew of digits, its own wording and its own mix of questions
+`digits-3`      the first client of each task of `digits`, with the same data: few clients, and no two with one task
 """
 
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from pilot_digits.handwriting import NUM_CLASSES
 from pilot_digits.questions import QUESTION_KINDS
 from pilot_digits.scenes import Look
 
-FederationName = Literal["digits", "digits-noniid"]
+FederationName = Literal["digits", "digits-noniid", "digits-3"]
 TaskName = Literal["vqa", "caption", "grounding"]
 
-FEDERATIONS: tuple[FederationName, ...] = ("digits", "digits-noniid")
+FEDERATIONS: tuple[FederationName, ...] = ("digits", "digits-noniid", "digits-3")
 TASKS: tuple[TaskName, ...] = ("vqa", "caption", "grounding")
 CLIENTS_PER_TASK = 3
 
@@ -52,7 +53,9 @@ class Profile:
 
 
 def profiles(federation: FederationName, seed: int) -> tuple[Profile, ...]:
-    """The nine clients, task by task."""
+    """The clients, task by task."""
+    if federation == "digits-3":
+        return profiles("digits", seed)[::CLIENTS_PER_TASK]
     places = [(task, number) for task in range(len(TASKS)) for number in range(CLIENTS_PER_TASK)]
     if federation == "digits":
         return tuple(

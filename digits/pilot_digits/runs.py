@@ -47,10 +47,19 @@ _PRECISION = """\
     precision: fp32                   # preset: bf16. A whole run is then the same bytes after any interruption
 """
 
-_PILOT_MERGE = """\
+_NINE_CLIENTS_MERGE = """\
   merge:
     text: {neighbours: 2}             # preset: 6. Of 8 others that is nearly all; the nearest 2 mostly share the task
 """
+
+_PILOT_MERGE: Mapping[FederationName, str] = {
+    "digits": _NINE_CLIENTS_MERGE,
+    "digits-noniid": _NINE_CLIENTS_MERGE,
+    "digits-3": """\
+  merge:
+    text: {neighbours: 0}             # preset: 6. Nobody shares a task; chosen on `val`, see docs/few-clients.md
+""",
+}
 
 _EVALUATION = """\
   evaluation: {samples: 100}          # preset: 200. All that the default test split has
@@ -74,7 +83,7 @@ def run_yaml(federation: FederationName, file: str) -> str:
         _TRAINING.format(rates=rates),
         _PILOT_CONNECTOR if method == "pilot" else "",
         _PRECISION,
-        _PILOT_MERGE if method == "pilot" else "",
+        _PILOT_MERGE[federation] if method == "pilot" else "",
         _EVALUATION,
     ]
     return "".join(parts)

@@ -61,8 +61,14 @@ def draw_sample(rng: np.random.Generator, pool: Pool, profile: Profile) -> Sampl
 
 
 def draw_federation(federation: FederationName, *, seed: int, sizes: Sizes) -> dict[str, ClientData]:
-    """All samples of all clients, by client and split. A split draws from the pool of its name only."""
+    """All samples of all clients, by client and split. A split draws from the pool of its name only.
+
+    What `digits-3` holds is drawn as a part of `digits`, so that a client alone does equally well in both.
+    """
     clients = profiles(federation, seed)
+    if federation == "digits-3":
+        whole = draw_federation("digits", seed=seed, sizes=sizes)
+        return {profile.client: whole[profile.client] for profile in clients}
     data: dict[str, dict[SplitName, Sequence[Sample]]] = {profile.client: {} for profile in clients}
     counts = _train_counts(seed, sizes.train, len(clients))
     for position, split in enumerate(SPLITS):

@@ -3,13 +3,15 @@
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from importlib.metadata import version
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Response
 from pilot_proto.base import Stored
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pilot_http import problems
 from pilot_http.auth import Access, Authenticator, PolicyTable, guard
@@ -61,7 +63,7 @@ def build(
     )
     app.state.policy = policy
     problems.install(app)
-    app.middleware("http")(_observe(service, metrics))
+    app.add_middleware(Observed, service=service, metrics=metrics)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     _common_routes(app, service, metrics, ready)
     return app
@@ -90,22 +92,35 @@ def _common_routes(app: FastAPI, service: str, metrics: CollectorRegistry, ready
         return Version(service=service, version=app.version)
 
 
-def _observe(
-    service: str, metrics: CollectorRegistry
-) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    seconds = Histogram(
-        f"pilot_{service}_request_seconds", "Time to answer, by route", ["method", "route", "status"], registry=metrics
-    )
+class Observed:
+    """Names and times every request. Plain ASGI: Starlette's wrapper would make a task of every piece of a body."""
 
-    async def observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        identity = request.headers.get("x-request-id", "")[:64] or uuid.uuid4().hex
+    def __init__(self, app: ASGIApp, service: str, metrics: CollectorRegistry) -> None:
+        self._app = app
+        self._seconds = Histogram(
+            f"pilot_{service}_request_seconds",
+            "Time to answer, by route",
+            ["method", "route", "status"],
+            registry=metrics,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        identity = Headers(scope=scope).get("x-request-id", "")[:64] or uuid.uuid4().hex
         started = time.perf_counter()
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "unmatched")
-        seconds.labels(request.method, route, response.status_code).observe(time.perf_counter() - started)
-        response.headers["X-Request-Id"] = identity
-        if response.status_code >= 500:
-            log.error("request %s: %s %s -> %s", identity, request.method, request.url.path, response.status_code)
-        return response
 
-    return observe
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = identity
+                self._note(scope, identity, message["status"], time.perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, answer)
+
+    def _note(self, scope: Scope, identity: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._seconds.labels(scope["method"], route, status).observe(seconds)
+        if status >= 500:
+            log.error("request %s: %s %s -> %s", identity, scope["method"], scope["path"], status)

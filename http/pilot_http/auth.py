@@ -1,13 +1,14 @@
 """Who calls, and may they? Deny by default: a route that is missing from its service's table is refused.
 
 Keys are 256 random bits, kept only as sha256 (a fast hash is right for keys nobody chose); one read-only file of
-them serves both services.
+them serves both services, which read it again when it has changed.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from pilot_proto.base import Seq
 from pilot_proto.problem import validated
 
 from pilot_http.problems import Forbidden, Unauthenticated
+
+log = logging.getLogger(__name__)
 
 Access = Literal["public", "viewer", "operator", "admin", "client", "aggregator", "anyone"]
 """Who may use a route: `client` is the client named in the path, `anyone` whoever has a key; the route looks closer."""
@@ -63,19 +66,51 @@ Authenticator = Callable[[str], Principal | None]
 
 
 def read_keys(path: Path) -> Authenticator:
-    """An authenticator over a key file, read once."""
-    document = validated(KeyFile, yaml.safe_load(path.read_text()), "key file")
-    known = {entry.sha256: parse_principal(entry.principal) for entry in document.keys}
+    """An authenticator over a key file, which is read again when it has changed.
 
-    def authenticate(token: str) -> Principal | None:
+    Raises:
+        InvalidDocument, ValueError, OSError: the file cannot be used now. Later, the keys before it stay good.
+    """
+    return _Keys(path)
+
+
+class _Keys:
+    """The keys of a file as it was when it could last be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = _mark(path)
+        self._known = _principals(path)
+
+    def __call__(self, token: str) -> Principal | None:
         presented = hashlib.sha256(token.encode()).hexdigest()
         found = None
-        for stored, principal in known.items():
+        for stored, principal in self._current().items():
             if hmac.compare_digest(stored, presented):
                 found = principal
         return found
 
-    return authenticate
+    def _current(self) -> Mapping[str, Principal]:
+        try:
+            mark = _mark(self._path)
+            if mark != self._seen:
+                self._seen = mark
+                self._known = _principals(self._path)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            log.error("the keys before this stay good: %s cannot be used: %s", self._path, error)
+        return self._known
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    """Differs when a file was replaced or written."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _principals(path: Path) -> dict[str, Principal]:
+    """By the sha256 of the key."""
+    document = validated(KeyFile, yaml.safe_load(path.read_text()), "key file")
+    return {entry.sha256: parse_principal(entry.principal) for entry in document.keys}
 
 
 def parse_principal(text: str) -> Principal:

@@ -1,7 +1,7 @@
 """From an exception to problem+json, in one place. A route never builds an error response."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -66,11 +66,11 @@ def coded(base: type[PilotError], code: str, detail: str, hint: str = "", status
 
 def install(app: FastAPI) -> None:
     """Answer every exception with problem+json."""
-    app.add_exception_handler(PilotError, _pilot_error)
+    app.add_exception_handler(PilotError, pilot_error)
     app.add_exception_handler(InvalidDocument, _invalid_document)
     app.add_exception_handler(RequestValidationError, _request_validation)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(HTTPException, http_exception)
+    app.add_exception_handler(Exception, unexpected)
 
 
 def respond(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -92,7 +92,8 @@ def problem_of(error: PilotError) -> Problem:
     )
 
 
-def _pilot_error(request: Request, error: Exception) -> JSONResponse:
+def pilot_error(request: Request, error: Exception) -> JSONResponse:
+    """The answer to one of our errors."""
     assert isinstance(error, PilotError)
     headers = dict(error.headers)
     if error.status == 401:
@@ -107,14 +108,18 @@ def _invalid_document(request: Request, error: Exception) -> JSONResponse:
 
 def _request_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    faults = [
-        FieldError(pointer="".join(f"/{part}" for part in fault["loc"]), message=str(fault["msg"]))
-        for fault in error.errors()
-    ]
+    faults = [FieldError(pointer=_pointer(fault["loc"]), message=str(fault["msg"])) for fault in error.errors()]
     return respond(request, problem_of(Invalid("the request is not valid", errors=faults)))
 
 
-def _http_exception(request: Request, error: Exception) -> JSONResponse:
+def _pointer(place: Sequence[str | int]) -> str:
+    """A JSON pointer into the body; of a parameter, `/query/NAME` or the like."""
+    inside = place[1:] if place[0] == "body" else place
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in inside)
+
+
+def http_exception(request: Request, error: Exception) -> JSONResponse:
+    """The answer to what no route takes."""
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     problem = Problem(
@@ -123,6 +128,7 @@ def _http_exception(request: Request, error: Exception) -> JSONResponse:
     return respond(request, problem, dict(error.headers or {}))
 
 
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
+def unexpected(request: Request, error: Exception) -> JSONResponse:
+    """The answer to what nobody foresaw."""
     log.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
     return respond(request, problem_of(PilotError("an unexpected error; the log of this service has the details")))

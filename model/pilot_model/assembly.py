@@ -8,7 +8,7 @@ from torch import nn
 
 from pilot_model.connector import Branch, Connector, Plain, Stage1, Stage2, Tensors
 from pilot_model.errors import DoesNotFit
-from pilot_model.parts import Sources, under
+from pilot_model.parts import Sources, router_rows, under
 
 
 def as_published(
@@ -23,11 +23,12 @@ def as_published(
     client = under("client", sources.private)
     if program == "stage-1":
         return Stage1(Branch(sources.own, act), Branch(client, act)) if client else Plain(Branch(sources.own, act))
-    cross = {name: under(f"cross.{name}", sources.private) for name in _cross_tasks(sources.private)}
-    missing = sorted(cross.keys() - sources.tasks.keys())
-    if missing:
-        raise DoesNotFit(f"the inputs hold no connector of task {', '.join(missing)}, which the private state needs")
-    foreign = {name: Branch(sources.tasks[name], act) for name in cross}
+    if local not in sources.tasks:
+        raise DoesNotFit(f"the inputs hold no connectors by task, of {local} and others, which the private state needs")
+    # A run that goes on without some tasks hands nothing out for them: their adapters and rows are left out.
+    names = [name for name in _cross_tasks(sources.private) if name in sources.tasks]
+    cross = {name: under(f"cross.{name}", sources.private) for name in names}
+    foreign = {name: Branch(sources.tasks[name], act) for name in names}
     return _assembled(local, sources.own, foreign, cross, sources.private, settings, act)
 
 
@@ -52,9 +53,9 @@ def _assembled(
     act: nn.Module,
 ) -> Stage2:
     """Stage 2 from its finished parts; router and client adapter come from the private state."""
-    weight = private["router.weight"]
-    router = nn.Linear(weight.shape[1], weight.shape[0])
-    router.load_state_dict(under("router", private))
+    rows = [row for row, name in enumerate(router_rows(private, local)) if name == local or name in foreign]
+    router = nn.Linear(private["router.weight"].shape[1], len(rows))
+    router.load_state_dict({name: t[rows] for name, t in under("router", private).items()})
     client = under("client", private)
     return Stage2(
         local,

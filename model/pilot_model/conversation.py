@@ -76,10 +76,10 @@ class Chat:
         """Each turn's rendered prompt and answer; put together they are the whole text."""
         pieces, messages, before = [], list[dict[str, Any]](), ""
         for i, (question, answer) in enumerate(turns):
-            messages.append(self._message("user", question, with_image and i == 0))
-            prompt = self._render(messages, prompting=True)
-            messages.append(self._message("assistant", answer, False))
-            full = self._render(messages, prompting=False)
+            messages.append(_message(self._processor, "user", question, with_image and i == 0))
+            prompt = _render(self._processor, messages, prompting=True)
+            messages.append(_message(self._processor, "assistant", answer, False))
+            full = _render(self._processor, messages, prompting=False)
             if not (prompt.startswith(before) and full.startswith(prompt)):
                 raise ModelError("the chat template rewrites earlier turns, so answers cannot be told apart")
             pieces.append((prompt[len(before) :], self._ended(full[len(prompt) :])))
@@ -90,15 +90,10 @@ class Chat:
         eos = str(self._tokenizer.eos_token)
         return answer if eos in answer else answer.rstrip() + eos
 
-    def _message(self, role: str, text: str, with_image: bool) -> dict[str, Any]:
-        if self._processor.chat_template is None:
-            return {"role": role, "content": f"{IMAGE}\n{text}" if with_image else text}
-        parts = [{"type": "image"}] if with_image else []
-        return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
 
-    def _render(self, messages: list[dict[str, Any]], prompting: bool) -> str:
-        renderer = self._tokenizer if self._processor.chat_template is None else self._processor
-        return str(renderer.apply_chat_template(messages, add_generation_prompt=prompting, tokenize=False))
+def prompt_text(processor: Any, question: str, with_image: bool) -> str:
+    """One question as the chat template writes it, up to where the answer begins; with one mark for the image."""
+    return _render(processor, [_message(processor, "user", question, with_image)], prompting=True)
 
 
 def truncated(encoded: Encoded, max_length: int) -> Encoded:
@@ -109,3 +104,15 @@ def truncated(encoded: Encoded, max_length: int) -> Encoded:
 def _common(a: Sequence[int], b: Sequence[int]) -> int:
     """Length of the common prefix."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _message(processor: Any, role: str, text: str, with_image: bool) -> dict[str, Any]:
+    if processor.chat_template is None:
+        return {"role": role, "content": f"{IMAGE}\n{text}" if with_image else text}
+    parts = [{"type": "image"}] if with_image else []
+    return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
+
+
+def _render(processor: Any, messages: list[dict[str, Any]], prompting: bool) -> str:
+    renderer = processor.tokenizer if processor.chat_template is None else processor
+    return str(renderer.apply_chat_template(messages, add_generation_prompt=prompting, tokenize=False))

@@ -11,3 +11,7 @@ class DoesNotFit(Exception):
 
 class ImageError(Exception):
     """An image that cannot be decoded."""
+
+
+class FolderError(Exception):
+    """A folder that is no exported model, is one no longer, or must not be written over."""

@@ -10,29 +10,24 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from pilot_proto.targets import BadTarget, matched, pattern_of
 from pilot_proto.training import Lora
 from torch import Tensor, nn
 
 from pilot_model.errors import DoesNotFit
-
-# peft's own shorthands also adapt the vision tower; these cannot.
-_LAYER = r".*language_model\.layers\.\d+\."
-TARGETS = {
-    "language-linear": _LAYER + r"(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj",
-    "attention": _LAYER + r"self_attn\.(q|k|v|o)_proj",
-    "query-value": _LAYER + r"self_attn\.(q|v)_proj",
-}
 
 
 class TextAdapter:
     """LoRA layers inside a LLaVA model. Attaching freezes everything else."""
 
     def __init__(self, llava: nn.Module, settings: Lora) -> None:
+        """Raises DoesNotFit when the settings adapt nothing in this model, or more than its language model."""
+        check_targets(llava, settings.target_modules)
         config = LoraConfig(
             r=settings.r,
             lora_alpha=settings.lora_alpha,
             lora_dropout=settings.lora_dropout,
-            target_modules=TARGETS[settings.target_modules],
+            target_modules=pattern_of(settings.target_modules),
             bias="none",
             task_type="CAUSAL_LM",
         )
@@ -67,10 +62,22 @@ class TextAdapter:
         assert not result.unexpected_keys
         assert not [name for name in result.missing_keys if "lora_" in name]
 
+    def fold(self) -> None:
+        """Add the product to the weights that it adapts, and leave the model without any LoRA layer."""
+        self._peft.merge_and_unload(progressbar=False, safe_merge=True)
+
     def start(self, seed: int) -> dict[str, Tensor]:
         """A shared initialisation: A uniform in +-1/sqrt(fan-in), B zero; the same on every device."""
         generator = torch.Generator().manual_seed(seed)
         return {name: _start(name, t, generator) for name, t in sorted(self.tensors().items())}
+
+
+def check_targets(llava: nn.Module, target: str) -> None:
+    """Raise DoesNotFit unless a target matches linear layers of the language model, and nothing else."""
+    try:
+        matched(target, [name for name, module in llava.named_modules() if isinstance(module, nn.Linear)])
+    except BadTarget as error:
+        raise DoesNotFit(str(error)) from error
 
 
 def adapter_config(settings: Lora, model_name: str) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def adapter_config(settings: Lora, model_name: str) -> dict[str, Any]:
         "lora_dropout": settings.lora_dropout,
         "peft_type": "LORA",
         "r": settings.r,
-        "target_modules": TARGETS[settings.target_modules],
+        "target_modules": pattern_of(settings.target_modules),
         "task_type": "CAUSAL_LM",
     }
 

@@ -1,7 +1,5 @@
 """The base model: any LLaVA folder in the transformers layout, loaded frozen."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -9,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pilot_proto.canonical import file_digest
+from pilot_proto.llava import PROJECTOR, NotLlava, check_type
+from pilot_proto.model_folder import folder_digest, read_config
+from pilot_proto.training import Attention, Quantization
 from torch import Tensor, nn
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import logging as transformers_logging
 
 from pilot_model.errors import ModelError
-
-PROJECTOR = "model.multi_modal_projector"
-# What transformers reads; a README or a download cache beside it does not change the model.
-_MODEL_FILES = (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt")
+from pilot_model.platform import attention_options, quantization_options
 
 
 @dataclass(frozen=True)
@@ -55,31 +52,54 @@ class Base:
         """V, the width of one visual token."""
         return self.psi_0["linear_1.weight"].shape[1]
 
+    @property
+    def attention(self) -> str:
+        """How attention is computed, as it was resolved."""
+        return str(self.llava.model.language_model.config._attn_implementation)
+
     def use(self, connector: nn.Module) -> None:
         """Put a connector where the projector was."""
         self.llava.model.multi_modal_projector = connector.to(self.device)
 
 
-def load_base(folder: Path, precision: str, device: torch.device) -> Base:
-    """Load and freeze the model in `folder`; `precision` is `bf16` or `fp32`.
+def load_base(
+    folder: Path,
+    precision: str,
+    device: torch.device,
+    *,
+    attention: Attention = "auto",
+    quantization: Quantization = "none",
+    digest: str | None = None,
+    with_projector: bool = True,
+) -> Base:
+    """Load and freeze the model in `folder`; `precision` is `bf16` or `fp32`. Without its projector, one must follow.
 
-    Raises ModelError when it is not a LLaVA model in the transformers layout, or when weights are missing.
+    digest: of the folder, where it is known; else it is read whole.
+
+    Raises ModelError when it is not a LLaVA model in the transformers layout, when weights are missing, or when this
+    machine lacks what `attention` or `quantization` needs.
     """
     check_layout(folder)
     # Bars are for terminals; ours are log lines.
     transformers_logging.disable_progress_bar()
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     llava, info = LlavaForConditionalGeneration.from_pretrained(
-        folder, dtype=dtype, output_loading_info=True, local_files_only=True
+        folder,
+        dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+        output_loading_info=True,
+        local_files_only=True,
+        **attention_options(attention, precision, device),
+        **quantization_options(quantization, device),
     )
-    missing = sorted(info["missing_keys"])
+    missing = sorted(name for name in info["missing_keys"] if with_projector or not name.startswith(PROJECTOR))
     if missing:
         # transformers would go on with random values.
         raise ModelError(f"{folder} lacks {len(missing)} weights of a LLaVA model, first {missing[0]}")
-    llava.requires_grad_(False).eval().to(device)
-    return frozen_base(
-        llava, AutoProcessor.from_pretrained(folder, local_files_only=True), model_digest(folder), device
-    )
+    llava.requires_grad_(False).eval()
+    if quantization == "none":
+        # Quantised weights are put on their device as they are loaded, and may not be moved.
+        llava.to(device)
+    processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    return frozen_base(llava, processor, digest or model_digest(folder), device)
 
 
 def frozen_base(llava: Any, processor: Any, digest: str, device: torch.device) -> Base:
@@ -92,32 +112,14 @@ def frozen_base(llava: Any, processor: Any, digest: str, device: torch.device) -
 def check_layout(folder: Path) -> None:
     """Raise ModelError unless config.json describes a LLaVA model as transformers lays it out."""
     try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder} is no model folder: config.json cannot be read ({error})") from error
-    if "mm_vision_tower" in config or "LlavaLlamaForCausalLM" in config.get("architectures", []):
-        raise ModelError(
-            f"{folder} is in the original LLaVA layout (mm_vision_tower, model.mm_projector). Convert it with "
-            "src/transformers/models/llava/convert_llava_weights_to_hf.py of the transformers repository, or take a "
-            "converted model such as llava-hf/llava-1.5-7b-hf"
-        )
-    if config.get("model_type") != "llava":
-        raise ModelError(
-            f"{folder} holds a model of type {config.get('model_type')!r}; Pilot trains models of type 'llava'"
-        )
+        check_type(read_config(folder))
+    except NotLlava as error:
+        raise ModelError(f"{folder} cannot be used as a base model: {error}") from error
 
 
 def model_digest(folder: Path) -> str:
     """The digest of the names and bytes of the files that make the model."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix in _MODEL_FILES and p.is_file() and not _hidden(p, folder))
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(f"{file.relative_to(folder).as_posix()}\0{file_digest(file)}\n".encode())
-    return f"sha256:{whole.hexdigest()}"
-
-
-def _hidden(file: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return folder_digest(folder)
 
 
 def visual_features(llava: Any, pixels: Tensor) -> Tensor:

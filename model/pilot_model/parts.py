@@ -22,6 +22,13 @@ class Sources:
     """A connector's `state_dict` from the client's last accepted update; empty before the first."""
 
 
+def router_rows(private: Tensors, local: str) -> list[str]:
+    """The tasks of a private router's rows, in their order; none without a router."""
+    if "router.weight" not in private:
+        return []
+    return sorted({name.split(".")[1] for name in private if name.startswith("cross.")} | {local})
+
+
 def under(prefix: str, tensors: Tensors) -> dict[str, Tensor]:
     """The tensors whose names start with `prefix.`, without it."""
     return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}

@@ -13,12 +13,18 @@ from pilot_model.errors import ImageError
 
 def pixels_of(paths: Sequence[Path], image_processor: Any) -> Tensor:
     """(B, 3, h, w). Raises ImageError naming the image that cannot be decoded."""
-    colour = tuple(int(mean * 255) for mean in image_processor.image_mean)
-    squares = [padded_to_square(_decoded(path), colour) for path in paths]
+    colour = mean_colour(image_processor)
+    squares = [padded_to_square(decoded(path), colour) for path in paths]
     return torch.as_tensor(image_processor(images=squares, return_tensors="pt")["pixel_values"])
 
 
-def _decoded(path: Path) -> Image.Image:
+def mean_colour(image_processor: Any) -> tuple[int, ...]:
+    """The colour that the encoder's normalisation takes to zero."""
+    return tuple(int(mean * 255) for mean in image_processor.image_mean)
+
+
+def decoded(path: Path) -> Image.Image:
+    """The image in a file, in RGB. Raises ImageError naming it when it cannot be decoded."""
     try:
         with Image.open(path) as image:
             return image.convert("RGB")

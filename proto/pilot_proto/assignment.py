@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pilot_proto.base import SchemaVersion, Stored
+from pilot_proto.base import SchemaVersion, Stored, added
 from pilot_proto.canonical import Commit, Digest
 from pilot_proto.training import Program, Training
 
@@ -39,6 +39,8 @@ class ModelRef(Stored):
     name: str
     digest: Digest | None = None
     """Of the model's files; none only in round 0, which finds it out."""
+    license: str | None = None
+    """As the federation states it."""
 
 
 class PrivateStateRef(Stored):
@@ -77,6 +79,8 @@ class Assignment(Stored):
     """All tasks of the run, sorted: the router's order."""
     inputs: Inputs = Inputs()
     private_state: PrivateStateRef | None = None
+    keep_states: Literal["every-round", "last"] = added("every-round")
+    """What the client's volume keeps of the run's earlier rounds."""
     training: Training
     seed: int
     """Of this client in this round; derived from the run's seed."""

@@ -9,7 +9,7 @@ with `read_strictly`.
 import json
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Strict
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
 API_VERSION = "pilot/v1alpha1"
 SCHEMA_VERSION = "pilot/v1"
@@ -20,6 +20,12 @@ Seq = Annotated[tuple[T, ...], Strict(False)]
 """An immutable sequence that a JSON or YAML list may fill."""
 
 SchemaVersion = Literal["pilot/v1"]
+
+
+def added(default: Any) -> Any:
+    """A field that joined a document whose bytes are committed: left out at its default, so that what was written
+    before keeps its digest."""
+    return Field(default=default, exclude_if=lambda value: bool(value == default))
 
 
 class Request(BaseModel):

@@ -17,6 +17,7 @@ class Boundary(StrEnum):
     JOB_STARTED = "job-started"
     INPUTS_FETCHED = "inputs-fetched"
     RESULT_RENAMED = "result-renamed"
+    ONE_PART_SENT = "one-part-sent"
     ONE_FILE_PUT = "one-file-put"
     COMMITTED = "committed"
     REPORTED = "reported"

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pilot_proto.base import Request
+from pilot_proto.metrics import Metric
 from pilot_proto.run import Metadata
 
 
@@ -23,7 +24,8 @@ class Splits(Request):
 
 class DatasetSpec(Request):
     task: str
-    metric: Literal["exact-match", "cider", "iou"]
+    metric: Metric
+    """`exact-match`, `token-f1`, `rouge-l`, `cider`, `iou`, or `module:function` of the client's own environment."""
     box_frame: Literal["original", "padded"] | None = None
     """Which frame box coordinates refer to; required for `iou`, because the two differ silently."""
     max_new_tokens: int = Field(default=64, ge=1)

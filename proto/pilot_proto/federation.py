@@ -18,6 +18,8 @@ class BaseModelOffer(Request):
     name: str
     path: str
     """A folder; relative to the federation file in the local mode, a mount in a cluster."""
+    license: str | None = None
+    """Its licence, best as the Hugging Face Hub writes it (`apache-2.0`, `llama2`); the cards of adapters repeat it."""
 
 
 class Task(Request):
@@ -47,7 +49,9 @@ def shared_data(clients: Iterable[Client]) -> list[str]:
     found = []
     for (first, here), (second, there) in combinations(enabled, 2):
         if here == there:
-            found.append(f"clients {first!r} and {second!r} have one data folder, {here}: its samples would count twice")
+            found.append(
+                f"clients {first!r} and {second!r} have one data folder, {here}: its samples would count twice"
+            )
         elif _below(here, there) or _below(there, here):
             found.append(
                 f"the data folders of clients {first!r} ({here}) and {second!r} ({there}) are one inside the other: "

@@ -30,6 +30,8 @@ class Manifest(Stored):
     model: str
     """The base model's name."""
     model_digest: Digest
+    model_license: str | None = None
+    """The base model's, as the federation states it; none where it does not."""
     files: dict[str, FileRef]
     num_examples: int | None = None
     """n_k of an update; the sum over the contributors of a merge."""

@@ -1,10 +1,12 @@
 """What a merge will do and did: the plan (which inputs go into which output with what weight) and the ledger (who
 was asked, answered and counted). Both are stored before the merge starts and committed with its outputs."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from pilot_proto.assignment import AdapterRef
-from pilot_proto.base import SchemaVersion, Stored
+from pilot_proto.base import SchemaVersion, Stored, added
 from pilot_proto.canonical import Commit, Digest
 from pilot_proto.names import Kind
 from pilot_proto.run import Rule
@@ -75,6 +77,22 @@ class LedgerEntry(Stored):
     """How far its upload is from what it was given, by kind."""
     shares: dict[Kind, float] = Field(default_factory=dict)
     """Its share of all coefficients of the round's outputs, by kind."""
+    started: tuple[str, ...] = added(())
+    """What its update began without a predecessor: `client`, `cross.TASK`, `router.TASK`."""
+
+
+class TaskMean(Stored):
+    """What the counted clients of a task measured at one point. What a single one measured stays out of it."""
+
+    task: str
+    point: Literal["merged", "local"]
+    round: int
+    split: Literal["val", "test"]
+    metric: str
+    value: float
+    """The mean over the clients, each of which counts once."""
+    clients: int
+    samples: int
 
 
 class Ledger(Stored):
@@ -84,6 +102,8 @@ class Ledger(Stored):
     program: Program
     entries: tuple[LedgerEntry, ...]
     """Sorted by client."""
+    task_means: tuple[TaskMean, ...] = added(())
+    """What this round's clients measured, of tasks with at least two of them: what a model card may tell everybody."""
 
 
 class RoundDocument(Stored):

@@ -63,6 +63,8 @@ def validated(model: type[M], document: Any, what: str) -> M:
 SHAPES = {"model_type": "this must be a mapping of keys to values", "tuple_type": "this must be a list"}
 """What pydantic says in words of Python, in words of YAML."""
 
+EXPONENT = re.compile(r"^[+-]?\d+(\.\d*)?[eE][+-]?\d+$")
+
 Place = tuple[str | int, ...]
 """Keys and indices, from the document's root."""
 
@@ -110,6 +112,8 @@ def _field_error(model: type[BaseModel], place: Place, fault: Any) -> FieldError
     hint = ""
     if fault["type"] == "literal_error" and isinstance(value, str):
         hint = _nearest(value, re.findall(r"'([^']*)'", fault["ctx"]["expected"]))
+    if fault["type"] == "float_type" and isinstance(value, str) and EXPONENT.match(value):
+        hint = f"YAML takes {value} for text: write the number with a point and a sign, such as 2.0e-5"
     return FieldError(pointer=pointer, message=message + shown, hint=hint)
 
 

@@ -23,6 +23,18 @@ class FileReceipt(Stored):
     size: int
 
 
+class UploadView(Stored):
+    """How far a file has come that is sent in parts."""
+
+    id: str
+    """The same for the same file of the same sender in the same round."""
+    offset: int = Field(ge=0)
+    """Bytes that are safe here; the next part begins with this one."""
+    size: int = Field(ge=0)
+    admitted: bool = False
+    """Everything came and was checked before: nothing is left to do."""
+
+
 class VersionFileView(FileRef):
     norm: float | None = None
     """The L2 norm of all its tensors, float64; none for a file without tensors."""
@@ -192,9 +204,36 @@ class GcReport(Stored):
     bytes: int
     kept: int
     """Blobs that something refers to, or that are younger than the grace."""
+    uploads: int = 0
+    """Unfinished uploads in parts that nobody went on with."""
 
 
 class ReindexReport(Stored):
     records: int
     """Index records replayed."""
     versions: int
+
+
+class CheckFault(Stored):
+    """Something that is not as it should be."""
+
+    code: Literal["missing", "wrong_size", "wrong_content", "outbox", "journal_incomplete", "index_behind"]
+    object: str
+    """A blob's digest, or `journal`."""
+    detail: str
+
+
+class CheckReport(Stored):
+    """What a check of store, index and journal found."""
+
+    ok: bool
+    deep: bool
+    """Whether every blob that is needed was hashed."""
+    blobs: int
+    """In the store."""
+    bytes: int
+    orphans: int
+    """Blobs that no version, plan or ledger names: on their way in, or garbage."""
+    records: int
+    """Of the journal, in the store."""
+    faults: tuple[CheckFault, ...] = ()

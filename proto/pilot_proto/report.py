@@ -8,7 +8,7 @@ class ClientReport(Stored):
     task: str
     metric: str
     before: float | None
-    """The base model, untouched."""
+    """The base model, untouched; with `start_from`, what the source's round published."""
     merged: tuple[float | None, ...]
     """By round: what the round published, with the client's private state of that round."""
     local: tuple[float | None, ...]

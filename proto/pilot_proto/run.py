@@ -87,6 +87,9 @@ class Evaluation(Request):
 
 class Retention(Request):
     raw_updates: Literal["after-publish", "until-run-ends", "forever"] = "until-run-ends"
+    private_states: Literal["every-round", "last"] = "every-round"
+    """What a client's own volume keeps of the run: every accepted state, so that any round can be exported and gone on
+    from, or only the newest accepted one."""
 
 
 class StartFrom(Request):
@@ -187,6 +190,8 @@ class RunStatus(Stored):
     created_at: datetime
     ended_at: datetime | None = None
     clients: tuple[ClientStatus, ...] = ()
+    started: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """With `start_from`: the parts that each client began without a predecessor, in any round so far."""
 
 
 class RunView(Stored):
@@ -217,12 +222,41 @@ class Verdict(Request):
     reason: str = Field(min_length=1)
 
 
+class ClientStart(Stored):
+    """Where one client of a run with `start_from` begins."""
+
+    client: str
+    task: str
+    program: Program
+    """Of its first round: who has no stage 1 behind it does that first, whatever the run's first round is."""
+    connector: str
+    """The repository of the adapter that it is handed."""
+    text: str
+    private_state: str
+    """Such as `stage-2 of round 3`; empty when it has none."""
+
+
+class Continuation(Stored):
+    """What a run with `start_from` takes over, and what is new in it."""
+
+    run: Name
+    round: int
+    new_clients: tuple[str, ...] = ()
+    new_tasks: tuple[str, ...] = ()
+    left_clients: tuple[str, ...] = ()
+    """Of the source, and not of this run."""
+    left_tasks: tuple[str, ...] = ()
+    clients: tuple[ClientStart, ...] = ()
+
+
 class DryRun(Stored):
     """What a run would be: expanded, with what a person should know before starting it."""
 
     run: Run
     clients: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    continues: Continuation | None = None
+    """With `start_from`: who and what is new, and from what everybody starts."""
 
 
 class CommitReport(Request):

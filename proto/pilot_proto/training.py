@@ -7,10 +7,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from pilot_proto.base import Request
+from pilot_proto.base import Request, added
+from pilot_proto.targets import Target
 
 Program = Literal["prepare", "plain", "stage-1", "stage-2", "evaluate"]
 """What a round's local update executes."""
+
+Attention = Literal["auto", "sdpa", "eager", "flash_attention_2"]
+"""How attention is computed; `auto` leaves it to transformers."""
+
+Quantization = Literal["none", "int8", "nf4"]
+"""In what the frozen linear layers of the LLM are held."""
 
 
 class LearningRate(Request):
@@ -36,8 +43,9 @@ class Lora(Request):
     r: int = Field(default=64, ge=1)
     lora_alpha: int = Field(default=128, ge=1)
     lora_dropout: float = Field(default=0.05, ge=0, lt=1)
-    target_modules: Literal["language-linear", "attention", "query-value"] = "language-linear"
-    """Which linear layers of the LLM (A25). `language-linear`: all seven of each layer."""
+    target_modules: Target = "language-linear"
+    """Which linear layers of the LLM (A25): all seven of each layer, `attention`, `query-value`, or a regular
+    expression over whole module names."""
 
 
 class ClientAdapter(Request):
@@ -116,7 +124,7 @@ class Training(Request):
     num_train_epochs: int = Field(default=1, ge=1)
     effective_batch_size: int = Field(default=16, ge=1)
     micro_batch_size: Literal["auto"] | int = "auto"
-    """Samples per forward pass; accumulation is derived. `auto`: the largest that fits."""
+    """Samples per forward pass; accumulation is derived. `auto`: the largest that fits a GPU, all of them on a CPU."""
     max_length: int = Field(default=2048, ge=8)
     learning_rate: LearningRates = LearningRates()
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
@@ -131,6 +139,10 @@ class Training(Request):
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of autocast and the frozen base. What is trained and what is uploaded is always F32."""
     gradient_checkpointing: bool = False
+    """The LLM's activations are computed again in the backward pass: less memory, a third more time."""
+    attn_implementation: Attention = added("auto")
+    base_quantization: Quantization = added("none")
+    """Of the frozen linear layers of the LLM only. Needs a GPU and the extra `pilot-model[quantized]`."""
     feature_cache: FeatureCache = FeatureCache()
     checkpoint_every_s: int = Field(default=300, ge=1)
     seed: int = Field(default=0, ge=0)

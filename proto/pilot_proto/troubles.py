@@ -191,6 +191,42 @@ TROUBLES: tuple[Trouble, ...] = (
         "make room, or 'pilot registry gc'; senders try again by themselves",
     ),
     Trouble(
+        "store_unavailable",
+        "registry",
+        "the bucket or the store's folder cannot be used now; the detail names bucket, endpoint and rule",
+        "do what the hint says; senders try again by themselves",
+    ),
+    Trouble(
+        "idle_body",
+        "registry",
+        "the sender of a file was silent for too long; a slow line is no trouble",
+        "send it again, or go on with its next part; clients do so by themselves",
+    ),
+    Trouble(
+        "wrong_offset",
+        "registry",
+        "a part of an upload does not begin where the last one ended",
+        "go on from the offset in the answer; clients do so by themselves",
+    ),
+    Trouble(
+        "taken_over",
+        "registry",
+        "another connection goes on with this upload",
+        "ask for its offset again; clients do so by themselves",
+    ),
+    Trouble(
+        "upload_unknown",
+        "registry",
+        "there is no such upload of this sender: it is complete, was collected, or gave way to newer ones",
+        "begin it again; clients do so by themselves",
+    ),
+    Trouble(
+        "incomplete",
+        "registry",
+        "an upload was completed before all of its bytes were here",
+        "send the rest; clients do so by themselves",
+    ),
+    Trouble(
         "identity_mismatch",
         "admission",
         "a client sent something in another client's name",

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pilot_proto.base import SchemaVersion, Stored
+from pilot_proto.base import SchemaVersion, Stored, added
 from pilot_proto.canonical import Digest
 from pilot_proto.names import Kind
-from pilot_proto.training import Program
+from pilot_proto.training import Program, Quantization
 
 
 class LossSummary(Stored):
@@ -44,6 +44,19 @@ class PreparedModel(Stored):
     name: str
 
 
+class Execution(Stored):
+    """With which settings the update was computed, where the run leaves them to the machine or they change its bits."""
+
+    device: Literal["cpu", "cuda"]
+    precision: Literal["bf16", "fp32"]
+    micro_batch_size: int | None = None
+    """Samples per forward pass; none where nothing was trained."""
+    gradient_checkpointing: bool
+    attn_implementation: str
+    """As it was resolved: never `auto`."""
+    base_quantization: Quantization
+
+
 class Update(Stored):
     schema_version: SchemaVersion = "pilot/v1"
     run: str
@@ -60,10 +73,15 @@ class Update(Stored):
     truncated: int = 0
     """Samples cut at max_length."""
     steps: int = 0
+    execution: Execution | None = None
+    """None in round 0."""
     losses: dict[str, LossSummary] = Field(default_factory=dict)
     """By part: `total`, `cross_entropy`, `difference`, `balance`, `z`."""
     router: dict[str, float] = Field(default_factory=dict)
     """Stage 2: the mean probability of each task's adapter."""
+    started: tuple[str, ...] = added(())
+    """What this update began without a predecessor in the client's private state: `client`, `cross.TASK`,
+    `router.TASK` (a row of the router)."""
     adapters: dict[Kind, UploadedAdapter] = Field(default_factory=dict)
     private_state: Digest | None = None
     """Of `state.safetensors`, which stays with the client."""

@@ -12,7 +12,7 @@ from deployments import Harness, harness, outcome, run_document
 from pilot_proto.boundaries import Boundary as B
 
 IN_AGGREGATOR = [B.INTENT_STORED, B.JOB_STARTED, B.SEALED, B.PLAN_STORED, B.MERGED, B.PUBLISHED]
-IN_TRAINER = [B.INPUTS_FETCHED, B.RESULT_RENAMED, B.ONE_FILE_PUT, B.COMMITTED, B.REPORTED]
+IN_TRAINER = [B.INPUTS_FETCHED, B.RESULT_RENAMED, B.ONE_PART_SENT, B.ONE_FILE_PUT, B.COMMITTED, B.REPORTED]
 IN_MERGE = [B.MERGE_HALF_WRITTEN]
 
 CASES = [("aggregator", b) for b in B] + [("registry", b) for b in B]

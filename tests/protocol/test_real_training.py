@@ -1,14 +1,20 @@
-"""The kill test once more, with real training on digit scenes: killed three times, the run publishes the same bytes."""
+"""Real training on digit scenes by the real services: killed three times, the run publishes the same bytes; and a
+client's personal model is exported from it and asked."""
 
+import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import yaml
 from deployments import Harness, harness, outcome
+from pilot_cli.local.commands import announce
+from pilot_cli.main import app
 from pilot_digits.federation import write_federation
 from pilot_digits.samples import Sizes
 from pilot_proto.boundaries import Boundary
+from typer.testing import CliRunner
 
 pytestmark = [pytest.mark.xdist_group("real-training"), pytest.mark.training]
 
@@ -39,11 +45,14 @@ def finish(deployed: Harness, name: str):
     return outcome(deployed, name)
 
 
-def test_real_training_killed_in_the_middle_publishes_what_it_would_have_published(deployed):
+@pytest.fixture(scope="module")
+def undisturbed(deployed):
     start(deployed, "undisturbed")
     deployed.aggregator.trigger("undisturbed", "end")
-    expected = finish(deployed, "undisturbed")
+    return finish(deployed, "undisturbed")
 
+
+def test_real_training_killed_in_the_middle_publishes_what_it_would_have_published(deployed, undisturbed):
     start(deployed, "killed")
     deployed.arm(Boundary.INPUTS_FETCHED)
     deployed.aggregator.trigger("killed", 1)
@@ -63,4 +72,44 @@ def test_real_training_killed_in_the_middle_publishes_what_it_would_have_publish
     trainer = deployed.eventually(lambda: deployed.stopped_at(Boundary.RESULT_RENAMED))
     os.kill(trainer, signal.SIGKILL)
     deployed.release(Boundary.RESULT_RENAMED)
-    assert finish(deployed, "killed") == expected
+    assert finish(deployed, "killed") == undisturbed
+
+
+@pytest.fixture
+def pilot(deployed, monkeypatch):
+    """Call the command on this machine; what it printed."""
+    announce(deployed.deployment)
+    monkeypatch.setenv("PILOT_STATE_DIR", str(deployed.deployment.state))
+
+    def run(*arguments) -> str:
+        told = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+        assert told.exit_code == 0, told.output
+        return told.output
+
+    return run
+
+
+def test_a_personal_model_is_exported_and_asked(deployed, undisturbed, pilot, tmp_path):
+    data = deployed.deployment.federation.parent / "data" / "vqa-1"
+    image = next(iter(sorted((data / "images").glob("test-*.png"))))
+    question = ("--image", image, "--prompt", "how many digits are there ?")
+
+    told = pilot("export", "undisturbed", "--client", "vqa-1", "--out", tmp_path / "merged")
+    assert "measured (exact-match): merged " in told
+    said = json.loads((tmp_path / "merged" / "personal.json").read_text())
+    assert (said["round"], said["point"], said["program"]) == (2, "merged", "stage-2")
+    assert said["router_tasks"] == ["caption", "grounding", "vqa"]
+    assert pilot("predict", "--model", tmp_path / "merged", *question).strip()
+
+    pilot("export", "undisturbed", "--client", "vqa-1", "--point", "local", "--out", tmp_path / "local")
+    by_state = pilot("predict", "undisturbed", "--client", "vqa-1", *question)
+    assert pilot("predict", "--model", tmp_path / "local", *question) == by_state
+
+    told = pilot(
+        "export", "undisturbed", "--client", "vqa-1", "--round", 1, "--merge-lora", "--out", tmp_path / "folded"
+    )
+    assert "vqa-1 has done" not in told
+    assert "the LoRA folded in: 2." in told
+    assert json.loads((tmp_path / "folded" / "personal.json").read_text())["program"] == "stage-1"
+    assert pilot("predict", "--model", tmp_path / "folded", *question).strip()
+    assert not any(Path(tmp_path).glob(".*"))

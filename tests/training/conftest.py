@@ -107,6 +107,7 @@ class Site:
             ),
         )
         self.services.assignment = assignment.model_copy(update=changes)
+        self.services.assignments[number] = self.services.assignment
         return self.services.assignment
 
     def go(self, number: int, program: str, points=(), **changes) -> Update:

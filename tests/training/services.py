@@ -12,8 +12,10 @@ from pilot_proto.assignment import AdapterRef, Assignment, AssignmentView, FileR
 from pilot_proto.canonical import canonical_bytes, commit_of, document_digest
 from pilot_proto.manifest import Committed, Manifest
 from pilot_proto.problem import Problem
+from pilot_proto.registry import VersionPage, VersionView
 
 PREFIX = "/api/v1alpha1"
+_SEEN = {"private": False, "state": "live", "created_at": "2025-01-01T00:00:00Z"}
 
 
 @dataclass
@@ -25,8 +27,12 @@ class Services:
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
     hints: list[tuple[str, dict]] = field(default_factory=list)
+    assignments: dict[int, Assignment] = field(default_factory=dict)
+    methods: list[str] = field(default_factory=list)
+    """Of every request, in order."""
     refuse_commits: tuple[int, str] | None = None
     hints_fail: bool = False
+    fetched: list[str] = field(default_factory=list)
     url: str = ""
 
     def last(self) -> Manifest:
@@ -78,15 +84,61 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         """Silence."""
 
+    def parse_request(self):
+        parsed = super().parse_request()
+        self.services.methods.append(self.command)
+        return parsed
+
     def do_GET(self):
         path = urlsplit(self.path).path
         if path.endswith("/assignment"):
-            assignment = self.services.assignment
+            assignment = self.services.assignments.get(int(path.split("/")[-4]))
+            if assignment is None:
+                return self._problem(404, "not_found")
             view = AssignmentView(uid=self.services.uid, digest=document_digest(assignment), assignment=assignment)
             return self._answer(200, canonical_bytes(view))
+        if path == f"{PREFIX}/adapters":
+            return self._search(parse_qs(urlsplit(self.path).query))
+        if path.startswith(f"{PREFIX}/adapters/"):
+            namespace, repo, _, commit = path.removeprefix(f"{PREFIX}/adapters/").split("/")
+            return self._version(f"{namespace}/{repo}", commit)
+        self.services.fetched.append(path)
         namespace, repo, _, commit, *rest = path.strip("/").split("/")
         found = self.services.downloads[(f"{namespace}/{repo}", commit)]
         return self._answer(200, found["/".join(rest)])
+
+    def _search(self, query: dict[str, list[str]]):
+        wanted = (query["client"], query["round"])
+        found = [
+            (commit, m)
+            for commit, m in self.services.manifests.items()
+            if ([m.client], [str(m.round)]) == wanted and m.kind in query["kind"]
+        ]
+        views = [
+            VersionView(**{**m.model_dump(), "files": _viewed(m.files)}, commit=commit, **_SEEN) for commit, m in found
+        ]
+        return self._answer(200, VersionPage(items=tuple(views)).model_dump_json().encode())
+
+    def _version(self, repo: str, commit: str):
+        if (repo, commit) not in self.services.downloads:
+            return self._problem(404, "not_found")
+        files = {
+            path: {"digest": "sha256:" + hashlib.sha256(raw).hexdigest(), "size": len(raw)}
+            for path, raw in self.services.downloads[repo, commit].items()
+        }
+        view = VersionView(
+            repo=repo,
+            commit=commit,
+            kind="text",
+            run="digits",
+            round=1,
+            program="plain",
+            model="digits-tiny",
+            model_digest="sha256:" + "0" * 64,
+            files=files,
+            **_SEEN,
+        )
+        return self._answer(200, view.model_dump_json().encode())
 
     def do_PUT(self):
         raw = self._body()
@@ -133,3 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _viewed(files: dict[str, FileRef]) -> dict[str, dict]:
+    return {path: ref.model_dump() for path, ref in files.items()}

@@ -140,7 +140,7 @@ def test_the_other_tasks_train_and_are_measured_by_their_metric(prepared, client
     "changes",
     [
         {"precision": "bf16"},
-        {"gradient_checkpointing": True},
+        {"gradient_checkpointing": True, "attn_implementation": "eager"},
         {"micro_batch_size": 4},
         {"optimiser_state": "kept"},
         {"connector": {"router": {"gating": "top-k", "per": "image"}, "client_adapter": {"in_stage_2": "drop"}}},
@@ -154,6 +154,10 @@ def test_the_settings_that_the_paper_leaves_open_all_train(prepared, changes):
     first = prepared.go(1, "stage-1")
     second = prepared.go(2, "stage-2")
     assert second.losses["total"].mean < first.losses["total"].first
+    used = second.execution
+    wanted = {name: value for name, value in changes.items() if name in type(used).model_fields}
+    settings = {"device": "cpu", "precision": "fp32", "micro_batch_size": 8, "gradient_checkpointing": False}
+    assert used.model_dump() == settings | {"attn_implementation": "sdpa", "base_quantization": "none"} | wanted
     assert all(t.dtype == torch.float32 for t in private(prepared).values())
 
 
@@ -197,3 +201,32 @@ def test_a_client_answers_questions_with_its_own_model(prepared):
     answer = predict(DIGITS_TINY, result.folder, image, "how many digits are there ?")
     assert answer.split()
     assert "<" not in answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"base_quantization": "nf4"}, 78, "base_quantization nf4 needs a GPU"),
+        ({"attn_implementation": "flash_attention_2"}, 78, "flash_attention_2: this machine offers the device 'cpu'"),
+        ({"lora": {"target_modules": r".*\.layers\.\d+\.attention\.q"}}, 64, "matches none of the 21 linear layers"),
+    ],
+)
+def test_settings_that_this_machine_or_model_lacks_end_the_attempt_with_the_reason(site, changes, code, words):
+    site.settings |= changes
+    site.assign(0, "prepare")
+    assert run(site.environ()) == code
+    (said,) = site.services.said("failure")
+    assert words in said["message"]
+    assert not site.services.manifests
+
+
+def test_the_own_connector_is_fetched_once_and_the_model_is_hashed_once(prepared):
+    prepared.settings |= {"num_train_epochs": 1}
+    prepared.go(1, "stage-1")
+    (cache,) = (prepared.state / "models").iterdir()
+    before = cache.stat().st_mtime_ns
+    prepared.services.fetched.clear()
+    prepared.go(2, "stage-2")
+    files = [path for path in prepared.services.fetched if path.endswith("/model.safetensors")]
+    assert len(files) == len(set(files)) == 1
+    assert cache.stat().st_mtime_ns == before

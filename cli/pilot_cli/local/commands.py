@@ -1,4 +1,4 @@
-"""`pilot up`, `pilot demo`, `pilot predict`: what runs on this machine."""
+"""`pilot up` and `pilot demo`: the services on this machine."""
 
 import json
 import signal
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from yaml import YAMLError
 
 from pilot_cli.context import ENDPOINT, STATE_DIR
 from pilot_cli.errors import USAGE, CommandError
@@ -30,7 +31,7 @@ def up(
 ) -> None:
     """Run registry and aggregator on this machine until Ctrl-C. Its state folder survives restarts."""
     state.mkdir(parents=True, exist_ok=True)
-    file = federation or _digits(state / "digits", "digits")
+    file = federation or _digits_of(state / "digits")
     devices = tuple(device.strip() for device in gpus.split(",") if device.strip())
     deployment = Deployment(state.resolve(), file.resolve(), port, devices)
     start(deployment)
@@ -48,17 +49,16 @@ def demo(
     through: Annotated[int | None, typer.Option(help="Only the first N rounds.", min=1)] = None,
     method: Annotated[str, typer.Option(help="pilot, local or fedavg")] = "pilot",
     compare: Annotated[str, typer.Option(help="Other methods to run beside it: local,fedavg")] = "",
-    federation: Annotated[str, typer.Option(help="digits or digits-noniid")] = "digits",
+    federation: Annotated[str, typer.Option(help="digits, digits-3 or digits-noniid")] = "digits",
     port: Port = DEFAULT_PORT,
     state: State = STATE_DIR / "demo",
 ) -> None:
-    """Nine clients with three tasks tune a tiny multimodal model on this machine, with the real services."""
+    """Clients with three tasks tune a tiny multimodal model on this machine, with the real services."""
     methods = [method, *(name.strip() for name in compare.split(",") if name.strip())]
     for name in methods:
         if name not in RUN_FILES:
             raise CommandError(f"unknown method {name!r}", hint=f"methods: {', '.join(RUN_FILES)}", exit_code=USAGE)
     began = time.monotonic()
-    state.mkdir(parents=True, exist_ok=True)
     file = _digits(state / federation, federation)
     deployment = Deployment(state.resolve(), file.resolve(), port)
     console.print(f"Everything of this demo is in {state}; 'make clean' removes it.", markup=False)
@@ -75,21 +75,14 @@ def demo(
         stop(deployment)
 
 
-def predict(
-    run: Annotated[str, typer.Argument(help="The run's name.")],
-    client: Annotated[str, typer.Option(help="Whose personal model.")],
-    image: Annotated[Path, typer.Option(help="A picture.", exists=True, dir_okay=False)],
-    prompt: Annotated[str, typer.Option(help="The question or instruction.")],
-) -> None:
-    """Ask a client's personal model, on the machine that holds the client's private state."""
-    from pilot_cli.local.prediction import answer
-
-    console.print(answer(run, client, image, prompt), markup=False)
-
-
 def start(deployment: Deployment) -> None:
     """Start the services and say where they are to commands started from here."""
     deployment.start()
+    announce(deployment)
+
+
+def announce(deployment: Deployment) -> None:
+    """Say where the services are to commands started from here."""
     known = {
         "aggregator": deployment.aggregator_url,
         "registry": deployment.registry_url,
@@ -113,6 +106,9 @@ def keep_up(deployment: Deployment) -> None:
     try:
         with suppress(KeyboardInterrupt):
             while not ending.wait(1):
+                # Somebody may have added a client to the file. One with a fault is the aggregator's to complain of.
+                with suppress(OSError, KeyError, TypeError, YAMLError):
+                    deployment.make_keys()
                 for name in deployment.dead():
                     console.print(f"the {name} ended; starting it again", markup=False)
                     deployment.start_service(name)
@@ -123,8 +119,18 @@ def keep_up(deployment: Deployment) -> None:
 
 def _digits(folder: Path, name: Any) -> Path:
     from pilot_digits.federation import write_federation
+    from pilot_digits.profiles import FEDERATIONS
 
+    if name not in FEDERATIONS:
+        hint = f"federations: {', '.join(FEDERATIONS)}"
+        raise CommandError(f"unknown federation {name!r}", hint=hint, exit_code=USAGE)
     return write_federation(name, folder)
+
+
+def _digits_of(folder: Path) -> Path:
+    """The digits federation of a state folder. Once it is there it is the user's: clients may have been added."""
+    file = folder / "federation.yaml"
+    return file if file.exists() else _digits(folder, "digits")
 
 
 def _what_next(deployment: Deployment, run: str, last: int) -> None:
@@ -136,4 +142,7 @@ def _what_next(deployment: Deployment, run: str, last: int) -> None:
     )
     console.print(f"  pilot verify {run} {last}                recompute a merge and compare the bytes", markup=False)
     console.print(f"  pilot get adapters {run}            what the registry holds", markup=False)
+    console.print(
+        f"  pilot export {run} --client vqa-1 --out my-model   a client's personal model, to take away", markup=False
+    )
     console.print("Ctrl-C stops the services.")

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
-from pilot_http.auth import new_key
 from pilot_proto.names import PREPARER
 
 ROLES = ("viewer", "operator", "admin", "aggregator")
@@ -14,6 +13,9 @@ KEY_FILE = "keys.yaml"
 
 def ensure_keys(folder: Path, clients: Iterable[str]) -> Path:
     """Make the keys that are missing; those that exist stay. Returns the file of hashes."""
+    # Of the extra `local`: the command against a server far away has no service installed.
+    from pilot_http.auth import new_key
+
     principals = {role: folder / f"{role}.key" for role in ROLES}
     principals |= {f"client:{name}": folder / "clients" / f"{name}.key" for name in (*sorted(clients), PREPARER)}
     (folder / "clients").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -25,7 +27,8 @@ def ensure_keys(folder: Path, clients: Iterable[str]) -> Path:
             key, hashes[principal] = new_key()
             _write_secret(path, key)
     entries = [{"principal": principal, "sha256": digest} for principal, digest in sorted(hashes.items())]
-    _write_secret(file, yaml.safe_dump({"keys": entries}))
+    if entries != known:
+        _write_secret(file, yaml.safe_dump({"keys": entries}))
     return file
 
 

@@ -57,8 +57,7 @@ class Deployment:
         Raises:
             CommandError: a service ended, or did not answer in time; with the end of its log.
         """
-        document = yaml.safe_load(self.federation.read_text())
-        ensure_keys(self.keys, [client["name"] for client in document["spec"]["clients"]])
+        self.make_keys()
         try:
             for name in SERVICES:
                 self.start_service(name)
@@ -67,6 +66,11 @@ class Deployment:
         except BaseException:
             self.stop()
             raise
+
+    def make_keys(self) -> None:
+        """A key for every client that the federation file names; those that exist stay."""
+        document = yaml.safe_load(self.federation.read_text())
+        ensure_keys(self.keys, [client["name"] for client in document["spec"]["clients"]])
 
     def start_service(self, name: str) -> None:
         """Start one service's process."""

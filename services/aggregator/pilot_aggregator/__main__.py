@@ -13,11 +13,10 @@ from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 from pilot_disk.database import connect, upgrade
 from pilot_http.auth import read_keys
-from pilot_proto.names import PREPARER
 
 from pilot_aggregator.app import build_app
-from pilot_aggregator.clock import SystemClock
-from pilot_aggregator.federation import read_federation
+from pilot_aggregator.clock import Clock, SystemClock
+from pilot_aggregator.federation import FederationFile
 from pilot_aggregator.jobs.local import LocalBackend
 from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.rounds.act import Actor
@@ -27,6 +26,7 @@ from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.service import Service
 from pilot_aggregator.settings import Settings
 from pilot_aggregator.store.store import MIGRATIONS, Store
+from pilot_aggregator.webhook import Receiver, Webhook
 
 log = logging.getLogger("pilot_aggregator")
 
@@ -50,6 +50,8 @@ def main() -> int:
     service = put_together(settings)
     app = build_app(service, read_keys(settings.keys), settings.allowed_hosts)
     service.loop.start()
+    if webhook := service.reconciler.webhook:
+        webhook.start()
     server = uvicorn.Server(
         uvicorn.Config(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2)
     )
@@ -59,6 +61,8 @@ def main() -> int:
             server.run()
     finally:
         service.loop.stop()
+        if webhook:
+            webhook.stop()
         service.close()
     return 0
 
@@ -69,18 +73,17 @@ def put_together(settings: Settings) -> Service:
     upgrade(engine, MIGRATIONS)
     store = Store(engine)
     clock = SystemClock()
-    federation = read_federation(settings.federation)
+    federation = FederationFile(settings.federation)
     token = Token(file=settings.key_dir / "aggregator.key")
     registry = RegistryClient(Transport(settings.registry_url, token, patience_s=REGISTRY_PATIENCE_S))
-    backend = local_backend(settings, {client.name: client.data for client in federation.spec.clients})
+    backend = local_backend(settings)
     own_url = settings.public_url or f"http://{settings.host}:{settings.port}"
-    models = {model.name: model.path for model in federation.spec.models}
     attempts = Attempts(
         store,
         backend,
         clock,
         {"PILOT_AGGREGATOR_URL": own_url, "PILOT_REGISTRY_URL": settings.registry_url},
-        models,
+        federation.model_path,
     )
     backend.warm_up()
     board: Board = {}
@@ -90,23 +93,37 @@ def put_together(settings: Settings) -> Service:
     spool.mkdir(exist_ok=True)
     merges = MergeProcess()
     actor = Actor(store, registry, attempts, background, merges, clock, spool)
-    reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now())
-    loop = Loop(store, reconciler, settings.tick_s, woken)
+    webhook = webhook_of(settings, store, clock, own_url)
+    reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now(), webhook)
+    loop = Loop(store, reconciler, settings.tick_s, woken, federation.now)
     return Service(store, federation, registry, attempts, background, reconciler, loop, board, clock, spool)
 
 
-def local_backend(settings: Settings, data: dict[str, str]) -> LocalBackend:
-    """Processes of this machine: every client's paths and credentials, and a slot for each job at a time."""
-    environments = {
-        name: {
-            "PILOT_TOKEN_FILE": str(settings.key_dir / "clients" / f"{name}.key"),
-            "PILOT_STATE_DIR": str(settings.state_dir / "clients" / name),
-            "PILOT_DATA_DIR": folder,
+def webhook_of(settings: Settings, store: Store, clock: Clock, own_url: str) -> Webhook | None:
+    """The deployment's webhook, if it has one."""
+    if not settings.webhook_url or settings.webhook_secret_file is None:
+        return None
+    receiver = Receiver(
+        url=settings.webhook_url,
+        secret_file=settings.webhook_secret_file,
+        attempts=settings.webhook_attempts,
+        retry_s=settings.webhook_retry_s,
+        public_url=own_url,
+    )
+    return Webhook(store, receiver, clock)
+
+
+def local_backend(settings: Settings) -> LocalBackend:
+    """Processes of this machine: every client's state and credential, and a slot for each job at a time."""
+
+    def environment(client: str) -> dict[str, str]:
+        return {
+            "PILOT_TOKEN_FILE": str(settings.key_dir / "clients" / f"{client}.key"),
+            "PILOT_STATE_DIR": str(settings.state_dir / "clients" / client),
         }
-        for name, folder in {**data, PREPARER: ""}.items()
-    }
+
     slots = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in settings.gpus] or [{} for _ in range(settings.max_parallel)]
-    return LocalBackend(settings.state_dir / "jobs", entry=settings.job_entry, environments=environments, slots=slots)
+    return LocalBackend(settings.state_dir / "jobs", entry=settings.job_entry, environment=environment, slots=slots)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ from pilot_aggregator.store.store import Store
 
 
 class Fleet(Collector):
-    """Runs by phase, and clients at work by state. Client names are no labels: there may be many."""
+    """Runs by phase, clients at work by state, and what the webhook was told.
+
+    Client names are no labels: there may be many.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -31,3 +34,8 @@ class Fleet(Collector):
         for state in ("Intended", "Queued", "Running"):
             attempts.add_metric([state], states.get(state, 0))
         yield attempts
+        told = self._store.count_deliveries()
+        deliveries = GaugeMetricFamily("pilot_webhook_deliveries", "Ended runs to tell, by outcome", labels=["outcome"])
+        for outcome in ("pending", "delivered", "given_up"):
+            deliveries.add_metric([outcome], told.get(outcome, 0))
+        yield deliveries

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 from pilot_client.registry import RegistryClient
 from pilot_http.problems import Conflict, NotFound, coded
-from pilot_proto.federation import Federation
 from pilot_proto.run import RunView
 
 from pilot_aggregator.clock import Clock
+from pilot_aggregator.federation import FederationFile
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.phases import Verb, refusal
@@ -25,7 +25,7 @@ class Service:
     """The aggregator's parts, put together once by `__main__`."""
 
     store: Store
-    federation: Federation
+    federation: FederationFile
     registry: RegistryClient
     attempts: Attempts
     background: Background

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -37,6 +37,20 @@ class Settings(BaseSettings):
     """More than cores / max_parallel makes every job many times slower."""
     tick_s: float = Field(default=1.0, gt=0)
     """How often a run is looked at when nobody reports."""
+    webhook_url: str = Field(default="", pattern=r"^(https?://.*)?$")
+    """Told once when a run ends, whatever the run says. Empty for nobody."""
+    webhook_secret_file: Path | None = None
+    """What the webhook is signed with: `whsec_` and base64, or any text of at least 16 characters."""
+    webhook_attempts: int = Field(default=12, ge=1)
+    """Then it is given up, and the log and the metrics say so."""
+    webhook_retry_s: float = Field(default=5.0, gt=0)
+    """Before the second attempt; each further wait is twice as long, up to an hour."""
+
+    @model_validator(mode="after")
+    def _a_webhook_is_signed(self) -> "Settings":
+        if self.webhook_url and self.webhook_secret_file is None:
+            raise ValueError("a webhook is signed: PILOT_AGGREGATOR_WEBHOOK_URL needs _WEBHOOK_SECRET_FILE beside it")
+        return self
 
     @property
     def database(self) -> str:

@@ -1,4 +1,4 @@
-"""`python -m pilot_registry [serve|gc|reindex]`."""
+"""`python -m pilot_registry [serve|gc|reindex|check]`."""
 
 import argparse
 import json
@@ -11,17 +11,20 @@ from datetime import UTC, datetime
 
 import uvicorn
 from pilot_disk.files import locked, write_atomically
-from pilot_proto.registry import ReindexReport
-from pydantic import BaseModel
+from pilot_proto.registry import CheckReport, ReindexReport
+from pydantic import BaseModel, ValidationError
 
-from pilot_registry import garbage
+from pilot_registry import garbage, integrity
 from pilot_registry.app import build_app, utc_now
-from pilot_registry.context import open_registry
+from pilot_registry.context import Registry, open_registry
 from pilot_registry.settings import Settings
+from pilot_registry.store.port import StoreFault
 
 log = logging.getLogger(__name__)
 
+EX_FAULTS = 1
 EX_TEMPFAIL = 75
+EX_CONFIG = 78
 URL_FILE = "registry.url"
 BACKLOG = 2048
 
@@ -50,22 +53,41 @@ def main(arguments: list[str] | None = None) -> int:
     sweep.add_argument("--dry-run", action="store_true", help="only count")
     sweep.add_argument("--older-than-s", type=int, help="younger garbage stays; default: the settings' grace")
     commands.add_parser("reindex", help="rebuild the index from the store")
+    check = commands.add_parser("check", help="compare store, index and journal; 1 when something is wrong")
+    check.add_argument("--deep", action="store_true", help="hash every blob that is needed")
     chosen = parser.parse_args(arguments)
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        faults = "; ".join(str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors())
+        sys.stderr.write(f"the registry's settings are not valid: {faults}\n")
+        return EX_CONFIG
     set_up_logs(settings)
-    if chosen.command in (None, "serve"):
-        return serve(settings)
-    if chosen.command == "gc":
-        grace = settings.gc_grace_s if chosen.older_than_s is None else chosen.older_than_s
-        _print(garbage.collect(open_registry(settings, utc_now), grace, dry_run=chosen.dry_run))
-    else:
-        records, versions = open_registry(settings, utc_now).journal.rebuild()
-        _print(ReindexReport(records=records, versions=versions))
-    return 0
+    try:
+        return serve(settings) if chosen.command in (None, "serve") else _work(settings, chosen)
+    except StoreFault as fault:
+        log.error("%s; %s", fault.detail, fault.hint)
+        return EX_CONFIG if fault.permanent else EX_TEMPFAIL
 
 
-def _print(report: BaseModel) -> None:
+def _work(settings: Settings, chosen: argparse.Namespace) -> int:
+    registry = open_registry(settings, utc_now)
+    try:
+        report = _report(registry, chosen)
+    finally:
+        registry.close()
     sys.stdout.write(report.model_dump_json() + "\n")
+    return EX_FAULTS if isinstance(report, CheckReport) and not report.ok else 0
+
+
+def _report(registry: Registry, chosen: argparse.Namespace) -> BaseModel:
+    if chosen.command == "gc":
+        grace = registry.settings.gc_grace_s if chosen.older_than_s is None else chosen.older_than_s
+        return garbage.collect(registry, grace, dry_run=chosen.dry_run, serving=False)
+    if chosen.command == "check":
+        return integrity.check(registry, deep=chosen.deep)
+    records, versions = registry.journal.rebuild()
+    return ReindexReport(records=records, versions=versions)
 
 
 def serve(settings: Settings) -> int:

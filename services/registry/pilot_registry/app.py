@@ -14,8 +14,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from pilot_registry import errors, garbage
-from pilot_registry.api import adapters, admin, protocol, resolve
+from pilot_registry.api import adapters, admin, models, protocol, resolve, uploads
 from pilot_registry.context import Clock, Registry, open_registry
+from pilot_registry.hub import errors as hub_errors
 from pilot_registry.policy import POLICY
 from pilot_registry.settings import Settings
 from pilot_registry.ui import pages
@@ -44,7 +45,17 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     app.state.registry = registry
     app.router.lifespan_context = _lifespan
     errors.install(app)
-    for router in (protocol.router, protocol.files, adapters.router, admin.router, pages.router, resolve.router):
+    hub_errors.install(app)
+    for router in (
+        protocol.router,
+        protocol.files,
+        uploads.router,
+        adapters.router,
+        admin.router,
+        pages.router,
+        models.router,
+        resolve.router,
+    ):
         app.include_router(router)
     return app
 
@@ -56,7 +67,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     sweeping.cancel()
     registry.journal.drain()
-    registry.database.close()
+    registry.close()
 
 
 async def _sweep_regularly(registry: Registry) -> None:
@@ -72,4 +83,4 @@ async def _sweep_regularly(registry: Registry) -> None:
 def _check_ready(registry: Registry) -> None:
     with registry.database.reading() as session:
         session.execute(text("SELECT 1"))
-    registry.store.exists("blobs")
+    registry.store.ready()

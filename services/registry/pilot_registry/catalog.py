@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pilot_http.auth import Principal
-from pilot_http.problems import NotFound, coded
+from pilot_http.problems import NotFound, PilotError, coded
 from pilot_proto.manifest import Manifest
 from pilot_proto.registry import VersionFileView, VersionPage, VersionView
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from pilot_registry import paging
@@ -18,6 +18,9 @@ from pilot_registry.tables import Alias, Blob, Version, VersionFile
 from pilot_registry.visibility import visible_to
 
 COMMIT_PATTERN = re.compile(r"^[0-9a-f]{40}$")
+UPDATE_REVISION_PATTERN = re.compile(r"^(?:main|round-(?P<round>\d{1,7}))$")
+NAMES_IN_HINT = 12
+LISTING = "GET /api/v1alpha1/adapters lists"
 
 
 @dataclass(frozen=True)
@@ -58,20 +61,46 @@ def find(session: Session, principal: Principal, repo: str, revision: str) -> Ve
     Raises:
         NotFound: there is none, or the caller may not know of it; `X-Error-Code` says which part is missing.
     """
-    query = select(Version).where(Version.repo == repo, visible_to(principal))
-    if not COMMIT_PATTERN.match(revision):
-        query = query.join(Alias, (Alias.repo == Version.repo) & (Alias.commit == Version.commit))
-        query = query.where(Alias.alias == revision)
+    versions = select(Version).where(Version.repo == repo, visible_to(principal))
+    if COMMIT_PATTERN.match(revision):
+        version = session.scalar(versions.where(Version.commit == revision))
     else:
-        query = query.where(Version.commit == revision)
-    version = session.scalar(query)
+        named = versions.join(Alias, (Alias.repo == Version.repo) & (Alias.commit == Version.commit))
+        version = session.scalar(named.where(Alias.alias == revision)) or _update(session, versions, revision)
     if version is None:
-        known = session.scalar(select(Version.id).where(Version.repo == repo, visible_to(principal)).limit(1))
-        code, what = ("RepoNotFound", f"repository {repo!r}") if known is None else ("RevisionNotFound", revision)
-        error = coded(NotFound, "not_found", f"{what} is not here" + (f" in {repo}" if known else ""))
-        error.headers["X-Error-Code"] = code
-        raise error
+        raise _missing(session, principal, repo, revision)
     return version
+
+
+def _update(session: Session, versions: Select[Version], revision: str) -> Version | None:
+    """Updates have no aliases, since no publication names them; `main` and `round-N` mean for them what they say."""
+    match = UPDATE_REVISION_PATTERN.match(revision)
+    if match is None:
+        return None
+    query = versions.where(Version.kind == "update")
+    if match["round"]:
+        query = query.where(Version.round == int(match["round"]))
+    return session.scalar(query.order_by(Version.id.desc()).limit(1))
+
+
+def _missing(session: Session, principal: Principal, repo: str, revision: str) -> PilotError:
+    visible = select(Version.id).where(Version.repo == repo, visible_to(principal)).limit(1)
+    if session.scalar(visible) is None:
+        error = coded(NotFound, "not_found", f"repository {repo!r} is not here", hint=f"{LISTING} what you may see")
+        error.headers["X-Error-Code"] = "RepoNotFound"
+        return error
+    names = (
+        select(Alias.alias)
+        .join(Version, (Version.repo == Alias.repo) & (Version.commit == Alias.commit))
+        .where(Alias.repo == repo, visible_to(principal))
+        .order_by(Alias.alias)
+        .limit(NAMES_IN_HINT)
+    )
+    known = ", ".join(session.scalars(names)) or "none"
+    hint = f"a revision is a commit of 40 hexadecimal digits or a name; names here: {known}"
+    error = coded(NotFound, "not_found", f"{revision!r} is not here in {repo}", hint=hint)
+    error.headers["X-Error-Code"] = "RevisionNotFound"
+    return error
 
 
 def get(registry: Registry, principal: Principal, repo: str, revision: str) -> VersionView:
@@ -83,14 +112,20 @@ def get(registry: Registry, principal: Principal, repo: str, revision: str) -> V
 
 def search(registry: Registry, principal: Principal, wanted: Search, limit: int, cursor: str | None) -> VersionPage:
     """Versions, newest first."""
-    query = select(Version).where(visible_to(principal), *wanted.conditions())
-    position = paging.below(cursor)
-    if position is not None:
-        query = query.where(Version.id < position)
+    query = listed(principal, wanted, paging.below(cursor)).limit(limit + 1)
     with registry.database.reading() as session:
-        rows = session.scalars(query.order_by(Version.id.desc()).limit(limit + 1)).all()
-        items = views(session, rows[:limit])
-    return VersionPage(items=items, next=paging.after(rows[limit - 1].id) if len(rows) > limit else None)
+        found = session.scalars(query).all()
+        shown = select(Version).where(Version.id.in_(found[:limit])).order_by(Version.id.desc())
+        items = views(session, session.scalars(shown).all())
+    return VersionPage(items=items, next=paging.after(found[limit - 1]) if len(found) > limit else None)
+
+
+def listed(principal: Principal, wanted: Search, below: int | None) -> Select[int]:
+    """The numbers of the versions of a listing, newest first. Only numbers, so that an index alone has the answer."""
+    query = select(Version.id).where(visible_to(principal), *wanted.conditions())
+    if below is not None:
+        query = query.where(Version.id < below)
+    return query.order_by(Version.id.desc())
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from sqlalchemy import select
 
 from pilot_registry import catalog
 from pilot_registry.context import Registry
+from pilot_registry.hub.card import CARD_FILE
+from pilot_registry.hub.sources import generate, has_card, sources
 from pilot_registry.store.port import BlobMissing, blob_key
 from pilot_registry.tables import Version, VersionFile
 from pilot_registry.visibility import may_read_bytes
@@ -33,6 +35,8 @@ class Download:
     commit: str
     digest: str
     size: int
+    body: bytes | None = None
+    """Of a file that is made when it is read; of others the store has it."""
 
 
 def locate(registry: Registry, principal: Principal, repo: str, revision: str, path: str) -> Download:
@@ -46,6 +50,11 @@ def locate(registry: Registry, principal: Principal, repo: str, revision: str, p
     with registry.database.reading() as session:
         version = catalog.find(session, principal, repo, revision)
         file = session.scalar(select(VersionFile).where(VersionFile.version_id == version.id, VersionFile.path == path))
+        card = sources(session, version) if file is None and path == CARD_FILE and has_card(version) else None
+    if card is not None:
+        check_readable(principal, version)
+        made = generate(registry, card)
+        return Download(version.commit, made.reference.digest, made.reference.size, made.body)
     if file is None:
         error = coded(NotFound, "not_found", f"{repo} at {revision} has no file {path!r}")
         error.headers.update({"X-Error-Code": "EntryNotFound", "X-Repo-Commit": version.commit})
@@ -92,12 +101,15 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     return begin, end
 
 
-def stream(registry: Registry, digest: str, begin: int, end: int) -> Iterator[bytes]:
-    """The bytes of a blob from `begin` to before `end`."""
-    with registry.store.open(blob_key(digest)) as reader:
+def stream(registry: Registry, found: Download, begin: int, end: int) -> Iterator[bytes]:
+    """The bytes of a file from `begin` to before `end`."""
+    if found.body is not None:
+        yield found.body[begin:end]
+        return
+    with registry.store.open(blob_key(found.digest)) as reader:
         while begin < end:
             data = reader.read_at(begin, min(CHUNK_BYTES, end - begin))
             if not data:
-                raise BlobMissing(digest)
+                raise BlobMissing(found.digest)
             begin += len(data)
             yield data

@@ -18,8 +18,11 @@ PREFIX = "blobs/"
 BATCH = 200
 
 
-def collect(registry: Registry, older_than_s: int, *, dry_run: bool) -> GcReport:
-    """Sweep blobs that were put more than `older_than_s` seconds ago and that nothing refers to."""
+def collect(registry: Registry, older_than_s: int, *, dry_run: bool, serving: bool = True) -> GcReport:
+    """Sweep blobs that were put more than `older_than_s` seconds ago and that nothing refers to.
+
+    Unfinished uploads too, but only by the process that is `serving`: no other knows who is sending.
+    """
     put_before = (registry.clock() - timedelta(seconds=older_than_s)).timestamp()
     blobs = size = kept = 0
     for batch in _batches(registry.store.list(PREFIX)):
@@ -27,12 +30,13 @@ def collect(registry: Registry, older_than_s: int, *, dry_run: bool) -> GcReport
         removed = _sweep(registry, old, put_before, dry_run)
         blobs, size = blobs + len(removed), size + sum(stored.size for stored in removed)
         kept += len(batch) - len(removed)
+    uploads = registry.sessions.sweep(put_before, dry_run=dry_run) if serving else 0
     if not dry_run:
         registry.metrics.gc_runs.inc()
         registry.metrics.gc_blobs.inc(blobs)
         registry.metrics.gc_bytes.inc(size)
-        log.info("garbage collection: %d blobs, %d bytes", blobs, size)
-    return GcReport(dry_run=dry_run, blobs=blobs, bytes=size, kept=kept)
+        log.info("garbage collection: %d blobs, %d bytes, %d uploads", blobs, size, uploads)
+    return GcReport(dry_run=dry_run, blobs=blobs, bytes=size, kept=kept, uploads=uploads)
 
 
 def _sweep(registry: Registry, old: list[Stored], put_before: float, dry_run: bool) -> list[Stored]:

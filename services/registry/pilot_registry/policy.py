@@ -3,6 +3,7 @@
 from pilot_http.app import PREFIX
 from pilot_http.auth import Access, PolicyTable
 
+from pilot_registry.api.models import FOLDER, MODEL, MODEL_REVISION, TREE
 from pilot_registry.api.resolve import RESOLVE
 
 AGGREGATOR: frozenset[Access] = frozenset({"aggregator"})
@@ -16,6 +17,9 @@ POLICY: PolicyTable = {
     ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}"): AGGREGATOR,
     ("DELETE", f"{PREFIX}/grants/{{uid}}"): AGGREGATOR,
     ("PUT", f"{PREFIX}/files"): ANYONE,
+    ("POST", f"{PREFIX}/uploads"): ANYONE,
+    ("PATCH", f"{PREFIX}/uploads/{{id}}"): ANYONE,
+    ("POST", f"{PREFIX}/uploads/{{id}}/complete"): ANYONE,
     ("POST", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions"): ANYONE,
     ("GET", f"{PREFIX}/rounds/{{uid}}/{{n}}"): AGGREGATOR,
     ("POST", f"{PREFIX}/rounds/{{uid}}/{{n}}/seal"): AGGREGATOR,
@@ -23,6 +27,10 @@ POLICY: PolicyTable = {
     ("POST", f"{PREFIX}/rounds/{{uid}}/{{n}}/retire"): AGGREGATOR,
     ("GET", RESOLVE): ANYONE,
     ("HEAD", RESOLVE): ANYONE,
+    ("GET", MODEL): ANYONE,
+    ("GET", MODEL_REVISION): ANYONE,
+    ("GET", TREE): ANYONE,
+    ("GET", FOLDER): ANYONE,
     ("GET", f"{PREFIX}/adapters"): ANYONE,
     ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}"): ANYONE,
     ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/aliases"): ANYONE,
@@ -34,6 +42,7 @@ POLICY: PolicyTable = {
     ("GET", f"{PREFIX}/rejections"): OPERATOR | AGGREGATOR,
     ("POST", f"{PREFIX}/admin/gc"): ADMIN,
     ("POST", f"{PREFIX}/admin/reindex"): ADMIN,
+    ("GET", f"{PREFIX}/admin/check"): ADMIN,
     ("GET", "/ui"): VIEWER,
     ("GET", "/ui/runs/{run}"): VIEWER,
     ("GET", "/ui/adapters/{ns}/{repo}"): VIEWER,

@@ -95,6 +95,13 @@ class Version(Base):
         UniqueConstraint("repo", "commit"),
         Index("ix_versions_place", "uid", "round", "kind", "client"),
         Index("ix_versions_search", "run", "kind", "client", "round"),
+        # A listing walks this one from its end, whatever it filters by: newest first, and no manifest is read for
+        # what does not match. So it holds every column of a filter, of `visible_to` and of a search.
+        Index(
+            "ix_versions_listing",
+            *("id", "run", "kind", "client", "task", "round", "private_to", "deleted_at", "repo", "commit"),
+        ),
+        Index("ix_versions_runs", "run", "private_to", "round", "created_at"),
     )
 
 

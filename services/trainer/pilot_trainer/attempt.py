@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from accelerate import Accelerator
+from pilot_model.fingerprint import cached_digest
 from pilot_model.lora import adapter_config
 from pilot_model.model import Base, load_base
 from pilot_model.parts import Sources, under
@@ -18,6 +19,7 @@ from pilot_proto.assignment import AdapterRef, Assignment, AssignmentView
 from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.names import ADAPTER_FILE, Kind
 from pilot_proto.run import Progress
+from pilot_proto.training import Training
 from pilot_proto.update import STATE_FILE, PreparedModel, Update
 from safetensors.torch import load_file
 from torch import Tensor
@@ -33,6 +35,7 @@ from pilot_trainer.results import (
     find_answer,
     find_result,
     seal_result,
+    tidy_results,
     tidy_work,
     write_adapter,
     write_tensors,
@@ -73,9 +76,10 @@ class Attempt:
             log.info("result found", extra={"folder": made.folder.name})
             return made if self._accelerator.is_main_process else None
         tidy_work(folder / "work", view.digest)
+        tidy_results(folder / "results", view.assignment)
         work = claim_work(folder / "work", self._env.incarnation, view.digest)
         self._report(Progress(stage="loading"))
-        base = load_base(self._env.model_dir, view.assignment.training.precision, self._accelerator.device)
+        base = self._base(view.assignment.training)
         _check_model(view.assignment, base)
         materials = self._materials(view, base, work)
         reached(Boundary.INPUTS_FETCHED)
@@ -87,6 +91,16 @@ class Attempt:
         reached(Boundary.RESULT_RENAMED)
         shutil.rmtree(work, ignore_errors=True)
         return result
+
+    def _base(self, training: Training) -> Base:
+        return load_base(
+            self._env.model_dir,
+            training.precision,
+            self._accelerator.device,
+            attention=training.attn_implementation,
+            quantization=training.base_quantization,
+            digest=cached_digest(self._env.model_dir, self._env.state_dir / "models"),
+        )
 
     def _hand_in(self, result: Result, uid: str) -> None:
         self._report(Progress(stage="uploading"))
@@ -110,13 +124,17 @@ class Attempt:
         assignment = view.assignment
         private = self._private(assignment)
         text = self._fetched(assignment.inputs.text, "text", work / "text")
-        own = self._fetched(assignment.inputs.connector, "connector", work / "connector")
+        wanted = assignment.inputs.connector
+        own = self._fetched(wanted, "connector", work / "connector")
+        # The own connector is that of the own task: 84 MB at 7B that need not come twice.
         tasks = {
-            task: self._fetched(ref, "connector", work / "tasks" / task)
+            task: own if ref == wanted else self._fetched(ref, "connector", work / "tasks" / task)
             for task, ref in sorted(assignment.inputs.task_connectors.items())
         }
         if assignment.program != "prepare" and not (text and own):
             raise BadAssignment("the assignment names no text or no connector adapter to start from")
+        if tasks and (unnamed := sorted(set(assignment.tasks) - tasks.keys())):
+            raise BadAssignment(f"the inputs hold no connector of task {', '.join(unnamed)}, which the run has")
         return Materials(
             assignment=assignment,
             assignment_digest=view.digest,
@@ -133,7 +151,13 @@ class Attempt:
     def _private(self, assignment: Assignment) -> dict[str, Tensor]:
         if assignment.private_state is None:
             return {}
-        return find_result(self._env.state_dir, assignment.private_state.update).private()
+        result = find_result(self._env.state_dir, assignment.private_state.update)
+        if result.update.task != assignment.task:
+            raise BadAssignment(
+                f"the private state is of task {result.update.task!r}, the assignment of {assignment.task!r}; "
+                "give the client of another task another name"
+            )
+        return result.private()
 
     def _fetched(self, ref: AdapterRef | None, kind: Kind, folder: Path) -> dict[str, Tensor]:
         if ref is None:

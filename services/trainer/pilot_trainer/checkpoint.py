@@ -29,6 +29,7 @@ def _state(learner: Learner, assignment: str, note: str) -> dict[str, Any]:
         "assignment": assignment,
         "note": note,
         "done": learner.done,
+        "micro": learner.micro,
         "history": asdict(learner.history),
         "trained": {name: p.detach() for name, p in learner.trained.items()},
         "optimiser": learner.optimiser.state_dict(),
@@ -61,6 +62,8 @@ def restore(learner: Learner, state: Mapping[str, Any]) -> None:
     learner.optimiser.load_state_dict(state["optimiser"])
     learner.scheduler.load_state_dict(state["scheduler"])
     learner.history, learner.done = History(**state["history"]), int(state["done"])
+    # On the same GPU the same size fits again; on a smaller one the search goes on from there.
+    learner.micro = state["micro"]
     torch.random.set_rng_state(state["random"])
     if state["random_cuda"] and learner.accelerator.device.type == "cuda":
         torch.cuda.set_rng_state_all(state["random_cuda"])

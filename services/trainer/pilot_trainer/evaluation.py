@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from pilot_data.scoring import score
+from pilot_data.scoring import check_available, score
 from pilot_model.conversation import Chat
 from pilot_model.encoder import Features
 from pilot_model.generate import answers
@@ -26,6 +26,7 @@ class Exam:
 
     def __init__(self, assignment: Assignment, base: Base, folder: Path, spec: DatasetSpec, chat: Chat) -> None:
         self._assignment, self._base, self._spec = assignment, base, spec
+        check_available(spec.metric)
         plan = assignment.evaluation
         self._plan = plan
         self._questions: Questions | None = None

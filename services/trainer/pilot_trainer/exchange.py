@@ -78,20 +78,30 @@ class Exchange:
         """Put all files, then commit them as one update. -> the commit. Raises NotNeeded when nobody wants it."""
         files = result.uploads()
         refs = {path: FileRef(digest=file_digest(file), size=file.stat().st_size) for path, file in files.items()}
+        manifest = manifest_of(result.update, result.assignment(), refs)
         try:
-            for i, (path, file) in enumerate(files.items()):
-                kind = path.split("/")[0] if path.endswith(".safetensors") else "update"
-                self._registry.put_file(
-                    file, refs[path].digest, uid=uid, round=result.update.round, kind=kind, client=result.update.client
-                )
-                if i == 0:
-                    reached(Boundary.ONE_FILE_PUT)
-            manifest = manifest_of(result.update, result.assignment(), refs)
-            return self._registry.commit(manifest, uid=uid, round=result.update.round).commit
+            self._put(files, refs, result.update, uid)
+            try:
+                return self._registry.commit(manifest, uid=uid, round=result.update.round).commit
+            except ApiError as error:
+                if error.code != "not_uploaded":
+                    raise
+                # The registry's collection took bytes of an earlier round in the moment in which they came again.
+                self._put(files, refs, result.update, uid)
+                return self._registry.commit(manifest, uid=uid, round=result.update.round).commit
         except ApiError as error:
             if error.status in (400, 413, 422):
                 raise Refused(error.code, str(error)) from error
             raise meaning_of(error) from error
+
+    def _put(self, files: dict[str, Path], refs: dict[str, FileRef], update: Update, uid: str) -> None:
+        for i, (path, file) in enumerate(files.items()):
+            kind = path.split("/")[0] if path.endswith(".safetensors") else "update"
+            self._registry.put_file(
+                file, refs[path].digest, uid=uid, round=update.round, kind=kind, client=update.client
+            )
+            if i == 0:
+                reached(Boundary.ONE_FILE_PUT)
 
     def progress(self, progress: Progress) -> None:
         """Tell where we are, once."""

@@ -16,7 +16,7 @@ import warnings
 
 import torch
 from pilot_model.connector import Branch, Connector, Plain, Stage1, Stage2, Tensors
-from pilot_model.parts import Sources, under
+from pilot_model.parts import Sources, router_rows, under
 from pilot_proto.training import ClientAdapter, Program, Router
 from pilot_proto.training import Connector as Settings
 from torch import Tensor, nn
@@ -117,6 +117,19 @@ def _stage_2(local: str, sources: Sources, settings: Settings, act: nn.Module, g
     return connector
 
 
+def started(connector: Connector, sources: Sources, settings: Settings) -> tuple[str, ...]:
+    """The parts of a connector, ready to train, that have no predecessor in the private state: `client`,
+    `cross.TASK`, `router.TASK`."""
+    private = sources.private
+    parts = ["client"] if getattr(connector, "client", None) is not None and not under("client", private) else []
+    if isinstance(connector, Stage2):
+        cross = {name for name in connector.cross if settings.cross_life == "kept" and under(f"cross.{name}", private)}
+        rows = router_rows(private, connector.local) if settings.router.life == "kept" else []
+        parts += [f"cross.{name}" for name in sorted(set(connector.cross) - cross)]
+        parts += [f"router.{name}" for name in connector.tasks if name not in rows]
+    return tuple(parts)
+
+
 def router_start(tasks: list[str], local: str, width: int, settings: Router, generator: torch.Generator) -> nn.Linear:
     """phi before its first update; rows in the order of `tasks`."""
     router = nn.Linear(width, len(tasks))
@@ -130,10 +143,8 @@ def router_start(tasks: list[str], local: str, width: int, settings: Router, gen
 
 
 def keep_router(router: nn.Linear, tasks: list[str], private: Tensors, local: str) -> None:
-    """Take the rows that the private router has, task by task: tasks may have joined since."""
-    if "router.weight" not in private:
-        return
-    before = sorted({name.split(".")[1] for name in private if name.startswith("cross.")} | {local})
+    """Take the rows that the private router has, task by task: tasks may have joined since, and others left."""
+    before = router_rows(private, local)
     with torch.no_grad():
         for row, name in enumerate(tasks):
             if name in before:

@@ -19,7 +19,7 @@ from pilot_model.generate import pad_token
 from pilot_model.lora import TextAdapter
 from pilot_model.parts import under
 from pilot_proto.run import Progress
-from pilot_proto.update import EvaluationResult
+from pilot_proto.update import EvaluationResult, Execution
 from torch import Tensor
 
 from pilot_trainer import checkpoint
@@ -27,7 +27,7 @@ from pilot_trainer.errors import BadAssignment, BadData, DidNotMove, Diverged
 from pilot_trainer.evaluation import Exam
 from pilot_trainer.examples import TrainingData, training_data
 from pilot_trainer.features import features_for
-from pilot_trainer.initial import start_of_training
+from pilot_trainer.initial import start_of_training, started
 from pilot_trainer.materials import CONNECTOR, TEXT, Materials, Outcome, Watch
 from pilot_trainer.movement import excused, unmoved
 from pilot_trainer.optimiser_state import OPTIMISER, keep_moments, moments
@@ -71,14 +71,18 @@ class LocalUpdate:
     def run(self) -> Outcome:
         """Measure, train, measure."""
         if self._program == "evaluate":
-            return Outcome(facts={"evaluations": self._merged()})
+            return Outcome(facts={"evaluations": self._merged(), "execution": self._execution(None)})
         data = training_data(self._data_dir, self._spec, self._chat, self._settings.max_length)
         state = checkpoint.newest(self._m.work_dir.parent, self._m.assignment_digest)
         merged = self._merged() if state is None else self._merged_before(state)
-        learner = self._learn(data, state, merged)
+        connector = start_of_training(
+            self._program, self._a.task, self._m.sources, self._settings.connector, self._base.act, self._a.seed
+        )
+        new = started(connector, self._m.sources, self._settings.connector)
+        learner = self._learn(connector, data, state, merged)
         self._watch.report(Progress(stage="evaluating", step=learner.done, total_steps=len(learner.plan)))
         evaluations = merged + self._exam.take("local", self._features(self._exam.images), self._watch.check)
-        return self._outcome(learner, data, evaluations)
+        return self._outcome(learner, data, evaluations, new)
 
     def _merged(self) -> list[EvaluationResult]:
         """The published adapters in the architecture of the last accepted update, with its private parts."""
@@ -94,14 +98,18 @@ class LocalUpdate:
     def _merged_before(self, state: Mapping[str, Any]) -> list[EvaluationResult]:
         return [EvaluationResult.model_validate(item) for item in json.loads(state["note"])]
 
-    def _learn(self, data: TrainingData, state: Mapping[str, Any] | None, merged: list[EvaluationResult]) -> Learner:
-        connector = start_of_training(
-            self._program, self._a.task, self._m.sources, self._settings.connector, self._base.act, self._a.seed
-        )
+    def _learn(
+        self,
+        connector: Connector,
+        data: TrainingData,
+        state: Mapping[str, Any] | None,
+        merged: list[EvaluationResult],
+    ) -> Learner:
         self._adapter.load(self._m.text)
         self._base.use(connector)
         if self._settings.gradient_checkpointing:
-            self._base.llava.activation_checkpointing_enable()
+            # Without reentry: with it, a batch without images would leave the text adapter without gradients.
+            self._base.llava.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         features = self._features([e.image for e in data.examples if e.image is not None])
         learner = Learner(
             self._m.accelerator,
@@ -148,6 +156,17 @@ class LocalUpdate:
         limit = self._settings.feature_cache.max_bytes
         return features_for(self._base, images, self._m.features_dir, limit, self._watch.check)
 
+    def _execution(self, micro: int | None) -> Execution:
+        """Settings only: two machines that compute alike say alike."""
+        return Execution(
+            device="cuda" if self._m.accelerator.device.type == "cuda" else "cpu",
+            precision=self._settings.precision,
+            micro_batch_size=micro,
+            gradient_checkpointing=self._settings.gradient_checkpointing,
+            attn_implementation=self._base.attention,
+            base_quantization=self._settings.base_quantization,
+        )
+
     def _assert_moved(self, before: Mapping[str, Tensor], learner: Learner) -> None:
         still = unmoved(before, learner.trained)
         sparse = self._settings.connector.router.gating == "top-k"
@@ -161,7 +180,9 @@ class LocalUpdate:
                 "from samples with images, and every adapter needs a learning rate that float32 can see"
             )
 
-    def _outcome(self, learner: Learner, data: TrainingData, evaluations: list[EvaluationResult]) -> Outcome:
+    def _outcome(
+        self, learner: Learner, data: TrainingData, evaluations: list[EvaluationResult], new: tuple[str, ...]
+    ) -> Outcome:
         connector, text = connector_tensors(learner.student.connector), self._adapter.tensors()
         _assert_finite({**connector, **text})
         private = {f"{CONNECTOR}.{name}": t for name, t in connector.items()}
@@ -173,9 +194,11 @@ class LocalUpdate:
             "dropped": data.dropped,
             "truncated": data.truncated,
             "steps": learner.done,
+            "execution": self._execution(learner.micro_size()),
             "losses": learner.history.summary(learner.done),
             "router": dict(zip(learner.student.gate_names, learner.history.mean_gates(), strict=True)),
             "evaluations": evaluations,
+            "started": new,
         }
         return Outcome({"text": text, "connector": under("task", connector)}, private, facts)
 

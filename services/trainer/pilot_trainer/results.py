@@ -132,6 +132,20 @@ def _all(folders: Iterator[Path]) -> Iterator[Result]:
             yield Result(folder, Update.model_validate_json(file.read_bytes()))
 
 
+def tidy_results(results: Path, assignment: Assignment) -> None:
+    """Delete what nothing can ask for any more: results of earlier rounds of the run that were not accepted, as far as
+    the assignment tells, and with `keep_states: last` all but the newest accepted one."""
+    accepted = assignment.private_state
+    name = accepted.update.removeprefix("sha256:") if accepted else ""
+    # The state may be of the run that this one started from; then its round says nothing about those here.
+    number = accepted.round if accepted and (results / name).is_dir() else None
+    for result in list(_all(results.glob("*"))):
+        lost = result.update.round == number
+        superseded = assignment.keep_states == "last" and result.update.round < assignment.round
+        if result.folder.name != name and (lost or superseded):
+            shutil.rmtree(result.folder, ignore_errors=True)
+
+
 def tidy_work(work: Path, assignment_digest: str) -> None:
     """Delete what other assignments left behind; a live twin of this one keeps its folder."""
     for folder in work.glob("*"):

@@ -19,10 +19,18 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 
 from pilot_trainer.batches import Example, MicroBatch, micro_batches, plan_steps
+from pilot_trainer.errors import BadConfiguration
 from pilot_trainer.history import History
+from pilot_trainer.micro_batch import NothingFits
+from pilot_trainer.probe import cuda_memory, micro_batch_size
 from pilot_trainer.student import GATES, Parts, Student
 
 log = logging.getLogger(__name__)
+
+_SMALLER = (
+    "training.gradient_checkpointing: true, training.base_quantization: nf4, a smaller training.max_length or lora.r; "
+    "or give the trainer a larger GPU. 'pilot estimate' says what each needs"
+)
 
 
 class Learner:
@@ -48,7 +56,9 @@ class Learner:
         self.student = student
         self._module: Any = accelerator.prepare(student) if accelerator.num_processes > 1 else student
         self.history, self.done = History(), 0
-        self._micro: int = 0
+        self.micro: int | None = None
+        """Samples per forward pass, as found; where another process of this update found it, where to begin."""
+        self._searched = False
         torch.manual_seed(seed)
 
     def step(self) -> None:
@@ -92,40 +102,54 @@ class Learner:
         return micros[rank::world]
 
     def micro_size(self) -> int:
-        """Samples per forward pass."""
+        """Samples per forward pass. Raises BadConfiguration when a GPU cannot hold even one."""
         wanted = self.settings.micro_batch_size
         if wanted != "auto":
             return int(wanted)
-        if self._micro == 0:
-            self._micro = self._largest_that_fits()
-        return self._micro
+        if not self._searched:
+            self.micro = self._largest_that_fits()
+            self._searched = True
+            log.info("micro-batch size", extra={"size": self.micro, "of": self.settings.effective_batch_size})
+        assert self.micro is not None
+        return self.micro
 
     def _largest_that_fits(self) -> int:
-        """The whole batch on a CPU; on a GPU halved until a batch of the longest examples goes through."""
+        """The whole batch on a CPU; on a GPU the largest that a batch of the longest examples goes through with."""
         size: int = -(-self.settings.effective_batch_size // self.accelerator.num_processes)
-        if self.accelerator.device.type != "cuda":
+        device = self.accelerator.device
+        if device.type != "cuda":
             return size
-        longest = sorted(self._examples, key=lambda e: len(e.encoded.ids))[-size:]
-        while size > 1 and not self._fits(longest[-size:]):
-            size //= 2
-        # The smallest of all processes; their batches must be cut alike.
-        sizes = self.accelerator.gather(torch.tensor([size], device=self.accelerator.device))
-        return int(sizes.min())
-
-    def _fits(self, examples: Sequence[Example]) -> bool:
-        (micro,) = micro_batches(examples, len(examples), "token-mean", self._pad_token)
-        state = torch.random.get_rng_state()
+        num_trained = sum(p.numel() for p in self.trained.values())
+        # AdamW's two moments come with the first step; several processes exchange gradients through buffers.
+        later = num_trained * (0 if self.optimiser.state else 8)
+        later += num_trained * (4 if self.accelerator.num_processes > 1 else 0)
         try:
-            with autocast(self.accelerator.device, self.settings.precision):
-                H_BNV = self._features(micro.images) if micro.images else None
-                self.student(micro.to(self.accelerator.device), H_BNV, None)["total"].backward()
-        except torch.OutOfMemoryError:
-            return False
+            found = micro_batch_size(size, self.micro, cuda_memory(device, later), self._trial)
+        except NothingFits:
+            found = 0
+        # The smallest of all processes; their batches must be cut alike.
+        found = int(self.accelerator.gather(torch.tensor([found], device=device)).min())
+        if not found:
+            raise BadConfiguration(
+                f"not even one sample of this client fits into the GPU's memory beside the model: set {_SMALLER}"
+            )
+        return found
+
+    def _trial(self, size: int) -> None:
+        """What two micro-batches of a step need: the second meets the gradients of the first."""
+        longest = sorted(self._examples, key=lambda e: len(e.encoded.ids))[-size:]
+        (micro,) = micro_batches(longest, size, "token-mean", self._pad_token)
+        device = self.accelerator.device
+        try:
+            with torch.random.fork_rng([device]):
+                for _ in range(2):
+                    with autocast(device, self.settings.precision):
+                        H_BNV = self._features(micro.images) if micro.images else None
+                        loss = self.student(micro.to(device), H_BNV, None)["total"]
+                    loss.backward()
         finally:
+            self.student.connector.take_trace()
             self.optimiser.zero_grad(set_to_none=True)
-            torch.random.set_rng_state(state)
-            torch.cuda.empty_cache()
-        return True
 
     def _shares(self, micros: Sequence[MicroBatch], seen: Sequence[Tensor | None]) -> Tensor | None:
         """D of the whole step, over all micro-batches and processes."""

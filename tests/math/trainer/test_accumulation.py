@@ -214,3 +214,21 @@ def test_moments_start_fresh_or_go_on_by_name():
     assert all(torch.equal(t, found_again[name]) for name, t in kept.items())
     again.step()
     assert {t.item() for name, t in moments(again).items() if name.startswith("step/")} == {2.0}
+
+
+@pytest.mark.parametrize("batch", [BATCH, [e for e in BATCH if e.image is None]], ids=["images", "text only"])
+def test_checkpointing_changes_no_gradient(batch):
+    """Not even that of a batch without images, whose inputs need none."""
+    found = []
+    for checkpointing in (False, True):
+        work = learner("stage-2", batch)
+        if checkpointing:
+            work.student.llava.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        work.student.train()
+        work.student.llava.model.vision_tower.eval()
+        work.accumulate()
+        found.append({name: p.grad for name, p in work.trained.items()})
+    assert any(gradient is not None and gradient.abs().max() > 0 for gradient in found[0].values())
+    for name, gradient in found[0].items():
+        assert (gradient is None) == (found[1][name] is None), name
+        assert gradient is None or torch.equal(gradient, found[1][name]), name

@@ -12,7 +12,7 @@ from pilot_model.parts import Sources, under
 from pilot_proto.training import ClientAdapter, Connector, DifferenceForm, Router
 from pilot_trainer import losses
 from pilot_trainer.errors import BadAssignment, SymmetricStart
-from pilot_trainer.initial import client_start, router_start, start_of_training
+from pilot_trainer.initial import client_start, router_start, start_of_training, started
 from pilot_trainer.movement import adapter_of
 from torch import Tensor, nn
 
@@ -205,6 +205,33 @@ def test_a_task_that_joins_late_gets_a_fresh_row_and_the_others_keep_theirs():
     assert same(connector.cross["ocr"], under("task", private))
 
 
+def test_a_task_that_left_takes_its_row_and_its_adapters_with_it():
+    private = after_stage_2()
+    sources = stage_2_sources(private)
+    fewer = {name: t for name, t in sources.tasks.items() if name != "caption"}
+    connector = start_2(sources=Sources(sources.psi_0, sources.own, fewer, private))
+    assert connector.tasks == ("grounding", "vqa")
+    assert torch.equal(connector.router.weight, private["router.weight"][[1, 2]])
+    assert same(connector.cross["grounding"], under("cross.grounding", private))
+
+
+def test_what_has_no_predecessor_is_named():
+    def of_stage_2(private: Tensors, tasks: Tensors, settings: Connector = Connector()) -> tuple[str, ...]:
+        sources = Sources(tensors(0), tensors(1), tasks, private)
+        return started(start_2(settings, sources), sources, settings)
+
+    three = stage_2_sources().tasks
+    four = {**three, "ocr": tensors(40)}
+    everything = ("cross.caption", "cross.grounding", "router.caption", "router.grounding", "router.vqa")
+    assert of_stage_2(after_stage_1(), three) == everything
+    assert of_stage_2(after_stage_2(), three) == ()
+    assert of_stage_2(after_stage_2(), four) == ("cross.ocr", "router.ocr")
+    assert of_stage_2(after_stage_2(), three, Connector(router=Router(life="fresh"))) == everything[2:]
+    first = Sources(tensors(0), tensors(0), {}, {})
+    assert started(start_of_training("stage-1", "vqa", first, Connector(), ACT, 1), first, Connector()) == ("client",)
+    assert started(start_of_training("plain", "vqa", first, Connector(), ACT, 1), first, Connector()) == ()
+
+
 @pytest.mark.parametrize("init", ["normal", "zeros", "local"])
 def test_the_router_starts_small_silent_or_with_half_the_gate_on_the_local_task(init):
     router = router_start(list(TASKS), "vqa", 400, Router(init=init, init_std=0.02), torch.Generator().manual_seed(0))
@@ -242,10 +269,19 @@ def test_merged_is_the_published_adapters_with_the_private_parts_of_the_update_b
     assert not torch.allclose(second(H), unpublished(H))
 
 
-def test_merged_needs_the_published_adapter_of_every_task_of_the_private_state():
-    sources = Sources(tensors(0), tensors(9), {"vqa": tensors(9)}, after_stage_2())
-    with pytest.raises(DoesNotFit, match="caption, grounding"):
-        as_published("stage-2", "vqa", sources, Connector(), ACT)
+def test_merged_needs_the_adapters_by_task_where_the_private_state_mixes_them():
+    with pytest.raises(DoesNotFit, match="vqa"):
+        as_published("stage-2", "vqa", Sources(tensors(0), tensors(9), {}, after_stage_2()), Connector(), ACT)
+
+
+def test_merged_leaves_out_the_tasks_that_the_run_no_longer_has():
+    private = after_stage_2()
+    published = {"grounding": tensors(21), "vqa": tensors(22)}
+    found = as_published("stage-2", "vqa", Sources(tensors(0), tensors(9), published, private), Connector(), ACT)
+    assert found.tasks == ("grounding", "vqa")
+    assert torch.equal(found.router.weight, private["router.weight"][[1, 2]])
+    assert torch.equal(found.router.bias, private["router.bias"][[1, 2]])
+    assert same(found.cross["grounding"], under("cross.grounding", private))
 
 
 @pytest.mark.parametrize("program", ["plain", "stage-1", "stage-2"])

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 from pilot_aggregator.app import build_app
+from pilot_aggregator.federation import FederationFile
 from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.attempts import Attempts
@@ -16,7 +17,7 @@ from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.service import Service
 from pilot_http.auth import Principal, parse_principal
 from pilot_proto.names import PREPARER
-from unit.aggregator.world import CLIENTS, FakeBackend, FakeRegistry, FrozenClock, federation, store_in
+from unit.aggregator.world import CLIENTS, FakeBackend, FakeRegistry, FrozenClock, federation_in, store_in
 
 API = "/api/v1alpha1"
 KEYS = ("viewer", "operator", "admin", "aggregator", *(f"client:{name}" for name in (*CLIENTS, PREPARER)))
@@ -31,7 +32,7 @@ def service_in(folder: Path) -> Service:
     """The parts, put together as `__main__` does; the loop is not started, so nothing moves by itself."""
     store, clock, backend = store_in(folder), FrozenClock(), FakeBackend()
     registry: Any = FakeRegistry()
-    attempts = Attempts(store, backend, clock, {"PILOT_AGGREGATOR_URL": "http://here"}, {"tiny": "/models/tiny"})
+    attempts = Attempts(store, backend, clock, {"PILOT_AGGREGATOR_URL": "http://here"}, str)
     woken, board = threading.Event(), Board()
     background = Background(woken.set)
     actor = Actor(store, registry, attempts, background, MergeProcess(), clock, folder)
@@ -39,7 +40,7 @@ def service_in(folder: Path) -> Service:
     loop = Loop(store, reconciler, 1.0, woken)
     return Service(
         store=store,
-        federation=federation(),
+        federation=FederationFile(federation_in(folder)),
         registry=registry,
         attempts=attempts,
         background=background,

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
 
@@ -14,6 +16,7 @@ from pilot_disk.database import connect
 from pilot_http.app import HEALTH_POLICY
 from pilot_http.auth import unlisted
 from pilot_proto.assignment import AssignmentView
+from pilot_proto.base import as_json
 from pilot_proto.canonical import digest_of
 from pilot_proto.grant import RoundView
 from pilot_proto.plan import MergePlan
@@ -108,6 +111,11 @@ def test_the_spec_is_stored_with_every_default_written_out(api):
     } | {key: value for key, value in spec["merge"]["text"].items() if value is None}
     assert spec["training"]["learning_rate"]["stage-1"]["connector"] == 1e-3
     assert spec["training"]["lora"]["r"] == 64
+
+
+def test_a_small_number_in_json_is_a_number_although_yaml_would_read_text(api):
+    rates = {"stage-1": {"connector": 2e-5, "text": 2e-5}}
+    assert api("POST", "/runs", json=document(training={"learning_rate": rates})).status_code == 201
 
 
 def test_a_run_may_be_sent_as_it_is_written(api):
@@ -242,6 +250,35 @@ def test_a_list_that_fits_has_no_next_page(api):
     for number in range(2):
         api("POST", "/runs", json=document(f"r{number}"))
     assert api("GET", "/runs", params={"limit": 2}).json()["next"] is None
+
+
+def test_an_unknown_phase_is_refused_with_those_there_are(api):
+    found = problem(api("GET", "/runs?phase=Bogus"), 422, "invalid")
+    (fault,) = found.errors
+    assert fault.pointer == "/query/phase"
+    assert "'Succeeded'" in fault.message
+
+
+def test_the_same_request_twice_at_one_moment_starts_one_run_and_has_one_answer(app, service, monkeypatch):
+    """The first look finds nothing in either; the second to store finds what the first has stored."""
+    meeting = threading.Barrier(2)
+    remembered = service.store.remembered
+    first_looks = iter([True, True])
+
+    def look(principal, key):
+        found = remembered(principal, key)
+        if next(first_looks, False):
+            meeting.wait(10)
+        return found
+
+    monkeypatch.setattr(service.store, "remembered", look)
+    options = {"json": document("once"), "headers": {"Idempotency-Key": "k"}}
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(call, app, "operator", "POST", "/runs", **options) for _ in range(2)]
+        answers = [future.result() for future in asked]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json()["status"]["uid"] == answers[1].json()["status"]["uid"]
+    assert answers[0].headers["Location"] == answers[1].headers["Location"]
 
 
 def test_a_list_is_chosen_by_phase(api, service, started):
@@ -503,7 +540,7 @@ def test_a_client_fetches_the_bytes_that_its_digest_names(api, service, started)
     record = service.assignment(started, 1, "vqa-1")
     assert (view.uid, view.digest) == (started.uid, record.digest)
     assert view.digest == digest_of(record.body)
-    assert json.loads(record.body).items() <= raw.json()["assignment"].items()
+    assert json.loads(record.body) == as_json(view.assignment)
 
 
 def test_who_was_not_asked_has_no_assignment(api, started):
@@ -579,7 +616,7 @@ def test_viewers_look_operators_change_and_a_trainer_has_four_routes_of_its_own(
     verb = template.rpartition("/")[2]
     if (method, verb) in TRAINERS and "/clients/{client}/" in template:
         expected = "client"
-    elif method == "POST" or verb == "logs":
+    elif method == "POST" or verb in ("logs", "updates"):
         expected = "operator"
     else:
         expected = "viewer"

@@ -90,11 +90,25 @@ def test_plain_rounds_of_earlier_runs_are_no_stage():
 
 
 def test_evaluation_receives_the_task_adapters_only_where_a_stage_2_was():
-    def connectors(run):
-        return of("vqa-1", plan_round(run, history(TASK_SLOTS, **STAGED), run.last_round)).inputs.task_connectors
+    def connectors(run, *programs):
+        states = tuple(accepted(number, program) for number, program in enumerate(programs, 1))
+        return of("vqa-1", plan_round(run, history(TASK_SLOTS, vqa_1=states), run.last_round)).inputs.task_connectors
 
-    assert set(connectors(RUN)) == {"caption", "vqa"}
-    assert connectors(plan_of(method="fedavg", evaluation={"samples": 20})) == {}
+    assert set(connectors(RUN, "stage-1", "stage-2")) == {"caption", "vqa"}
+    assert connectors(RUN, "stage-1") == {}
+    assert connectors(plan_of(method="fedavg", evaluation={"samples": 20}), "plain") == {}
+
+
+def test_a_state_that_mixes_tasks_is_measured_with_them_whatever_this_runs_rounds_are():
+    run = plan_of(method="fedavg", start_from={"run": "s", "round": 2})
+    first = of("vqa-1", plan_round(run, history(TASK_SLOTS, vqa_1=(accepted(2, "stage-2"),)), 1))
+    assert first.program == "plain"
+    assert set(first.inputs.task_connectors) == {"caption", "vqa"}
+
+
+def test_who_trained_plainly_last_has_no_stage_1_to_build_on():
+    states = (accepted(1, "stage-1"), accepted(2, "plain"))
+    assert of("vqa-1", plan_round(RUN, history(TASK_SLOTS, vqa_1=states), 2)).program == "stage-1"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +201,7 @@ def test_round_0_has_no_schema_yet():
 
 
 def test_an_evaluation_uploads_no_adapters():
-    past = history(TASK_SLOTS, **STAGED)
+    past = history(TASK_SLOTS, vqa_1=(accepted(3, "stage-2"),))
     vqa_1 = of("vqa-1", plan_round(RUN, past, 4))
     grant = grant_for(RUN, past, vqa_1)
     assert grant.kinds == ()

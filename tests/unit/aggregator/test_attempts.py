@@ -28,7 +28,7 @@ def clock():
 
 @pytest.fixture
 def attempts(store, backend, clock):
-    return Attempts(store, backend, clock, {"PILOT_AGGREGATOR_URL": "http://here"}, {"tiny": "/models/tiny"})
+    return Attempts(store, backend, clock, {"PILOT_AGGREGATOR_URL": "http://here"}, "/models/{}".format)
 
 
 @pytest.fixture
@@ -63,6 +63,7 @@ def test_a_job_is_told_where_everything_is(launched):
         "PILOT_ROUND": "1",
         "PILOT_CLIENT": "vqa-1",
         "PILOT_MODEL_DIR": "/models/tiny",
+        "PILOT_DATA_DIR": "/data/vqa-1",
     }
     assert launched.rendered["labels"] == {"run": "t", "round": "1", "client": "vqa-1", "attempt": "1"}
 

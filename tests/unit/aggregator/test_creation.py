@@ -1,7 +1,8 @@
 """From a written run to a stored one."""
 
 import pytest
-from pilot_aggregator.rounds.creation import Source, check, new_run, warnings
+from pilot_aggregator.rounds.continuation import Source
+from pilot_aggregator.rounds.creation import check, license_of, new_run
 from pilot_aggregator.store.records import RoundRecord
 from pilot_proto.presets import expand
 from pilot_proto.problem import InvalidDocument
@@ -19,7 +20,6 @@ from unit.aggregator.world import (
     published_of,
     run_record,
     sealed_of,
-    spec_of,
     written,
 )
 
@@ -79,49 +79,6 @@ def test_all_faults_are_told_at_once():
     assert [pointer for pointer, _, _ in found] == ["/spec/model", "/spec/clients/0", "/spec/merge/text/rule"]
 
 
-def told(clients=CLIENTS, **spec):
-    return warnings(spec_of(**spec), members(clients))
-
-
-MANY = {f"{task}-{i}": task for task in ("vqa", "cap") for i in range(4)}
-
-
-def test_a_sound_run_warns_of_nothing():
-    assert told(MANY, participation={"quorum": "80%"}, merge={"text": {"neighbours": 3}}) == []
-
-
-def test_a_task_of_one_client_shares_that_clients_weights():
-    assert any("task 'caption' has one client" in line for line in told())
-    assert not any("has one client" in line for line in told(method="fedavg"))
-
-
-@pytest.mark.parametrize(("neighbours", "warned"), [(6, False), (7, True), (8, True)])
-def test_neighbours_that_are_everybody_are_said(neighbours, warned):
-    found = told(MANY, merge={"text": {"neighbours": neighbours}})
-    assert any("everybody is a neighbour of everybody" in line for line in found) is warned
-
-
-def test_no_neighbours_means_no_merge():
-    assert any("neighbours 0" in line for line in told(MANY, merge={"text": {"neighbours": 0}}))
-
-
-def test_a_quorum_that_one_loss_breaks_is_said():
-    assert any("the loss of a single one" in line for line in told(MANY, participation={"quorum": "100%"}))
-
-
-@pytest.mark.parametrize(("jitter", "rounds", "warned"), [(0.0, 3, True), (1e-3, 3, False)])
-def test_branches_that_can_never_separate_are_said(jitter, rounds, warned):
-    adapter = {"init": "copy", "jitter": jitter}
-    found = told(MANY, training={"connector": {"client_adapter": adapter}})
-    assert any("never separates" in line for line in found) is warned
-
-
-def test_a_plain_run_has_no_branches_to_separate():
-    adapter = {"init": "copy", "jitter": 0.0}
-    found = told(MANY, method="fedavg", training={"connector": {"client_adapter": adapter}})
-    assert not any("never separates" in line for line in found)
-
-
 def test_a_new_run_begins_before_round_0_and_may_go_to_its_end():
     run, first = new_run(written(), UID, members(), NOW, None)
     assert first is None
@@ -161,3 +118,31 @@ def test_a_run_from_another_has_that_round_behind_it():
     assert (run.published, run.model) == (0, MODEL)
     assert (first.uid, first.number, first.program) == (UID, 0, "prepare")
     assert (first.slots, first.accepted, first.publication) == (slots, states, source.publication)
+    assert (first.sealed, first.updates, first.ledger, first.merged) == (None, None, None, None)
+
+
+def test_all_means_all_that_are_not_disabled():
+    assert [c.name for c in check(written(), federation(disabled=("vqa-1",)))] == ["cap-1", "vqa-2"]
+
+
+def test_a_disabled_client_that_is_named_is_refused_with_the_way_back():
+    with pytest.raises(InvalidDocument) as caught:
+        check(written(clients=["cap-1", "vqa-1"]), federation(disabled=("vqa-1",)))
+    ((pointer, message, hint),) = [(e.pointer, e.message, e.hint) for e in caught.value.errors]
+    assert (pointer, message) == ("/spec/clients/1", "client 'vqa-1' is disabled")
+    assert "pilot clients enable vqa-1" in hint
+
+
+def test_a_run_of_all_where_all_are_disabled_is_refused():
+    with pytest.raises(InvalidDocument, match="all are disabled"):
+        check(written(), federation(disabled=tuple(CLIENTS)))
+
+
+def test_a_run_knows_the_licence_that_the_federation_states_for_its_base():
+    known = federation()
+    models = tuple(model.model_copy(update={"license": f"{model.name}-1.0"}) for model in known.spec.models)
+    stated = known.model_copy(update={"spec": known.spec.model_copy(update={"models": models})})
+    assert license_of(written(), stated) == "tiny-1.0"
+    assert license_of(written(), known) is None
+    run, _ = new_run(written(), UID, members(), NOW, None, "tiny-1.0")
+    assert run.model.license == "tiny-1.0"

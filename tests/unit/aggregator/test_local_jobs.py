@@ -38,10 +38,11 @@ def backend(tmp_path, place):
 
 def backend_in(folder, slots=2):
     devices = [{"DEVICE": str(index)} for index in range(slots)]
-    environments = {"vqa-1": {"PLACE": str(folder / "place"), "SECRET": "of vqa-1"}}
-    return LocalBackend(
-        folder / "jobs", entry="unit.aggregator.jobs_entry:run", environments=environments, slots=devices
-    )
+
+    def environment(client):
+        return {"PLACE": str(folder / "place"), "SECRET": f"of {client}"}
+
+    return LocalBackend(folder / "jobs", entry="unit.aggregator.jobs_entry:run", environment=environment, slots=devices)
 
 
 def job(backend, told, name="j1"):
@@ -116,7 +117,7 @@ def test_a_client_has_its_own_environment_and_a_job_nobody_elses(backend):
     assert "of vqa-1" in backend.logs("j1")
     assert "SECRET" not in os.environ
     other = backend.render(JobRequest("j2", "vqa-2", {"TOLD": "succeed"}))
-    assert "SECRET" not in other["environment"]
+    assert other["environment"]["SECRET"] == "of vqa-2"
 
 
 def test_an_unknown_job_is_not_there(backend):
@@ -276,7 +277,9 @@ class Foreign(dict):
 
 
 def test_a_job_whose_process_cannot_even_start_has_failed_and_does_not_wait_for_ever(tmp_path, place):
-    broken = LocalBackend(tmp_path / "jobs", entry="unit.aggregator.jobs_entry:run", environments={}, slots=[Foreign()])
+    broken = LocalBackend(
+        tmp_path / "jobs", entry="unit.aggregator.jobs_entry:run", environment=lambda _: {}, slots=[Foreign()]
+    )
     broken.create("j1", broken.render(JobRequest("j1", "vqa-1", {}, {})))
     found = broken.observe(["j1"])["j1"]
     assert (found.phase, found.exit_code) == ("Failed", 71)

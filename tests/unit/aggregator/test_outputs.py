@@ -14,7 +14,7 @@ def published(run, part, before=BEFORE, number=1):
     sealed = sealed_of(part, number)
     answered = answers(CLIENTS, sealed, {}, {}, {})
     plan = merge_plan(run, number, answered, measured_of(part), before)
-    made = ledger(run, number, answered, plan, measured_of(part))
+    made = ledger(run, number, answered, plan, measured_of(part), {})
     merged = {
         o.repo: FileRef(digest=digest_of(o.repo.encode()), size=7)
         for kind in plan.kinds
@@ -28,7 +28,7 @@ def prepared():
     sealed = prepared_round()
     answered = answers({"base": ""}, sealed, {}, {}, {})
     plan = merge_plan(PILOT, 0, answered, {}, {})
-    made = ledger(PILOT, 0, answered, plan, {})
+    made = ledger(PILOT, 0, answered, plan, {}, {})
     merged = {f"t/base-{kind}": FileRef(digest=digest_of(kind.encode()), size=7) for kind in ("connector", "text")}
     return publication(plan, made, merged, MODEL, sealed, {})
 
@@ -50,6 +50,17 @@ def test_every_new_output_has_a_manifest_whose_hash_is_its_commit():
 def test_the_same_round_is_the_same_commits():
     first, second = published(PILOT, CLIENTS)[0], published(PILOT, CLIENTS)[0]
     assert canonical_bytes(first.request) == canonical_bytes(second.request)
+
+
+def test_a_manifest_repeats_what_the_federation_states_of_the_bases_licence():
+    sealed = prepared_round()
+    answered = answers({"base": ""}, sealed, {}, {}, {})
+    plan = merge_plan(PILOT, 0, answered, {}, {})
+    merged = {f"t/base-{kind}": FileRef(digest=digest_of(b""), size=0) for kind in ("connector", "text")}
+    model = MODEL.model_copy(update={"license": "llama2"})
+    found = publication(plan, ledger(PILOT, 0, answered, plan, {}, {}), merged, model, sealed, {})
+    assert {m.model_license for m in found.request.manifests} == {"llama2"}
+    assert {m.model_license for m in prepared().request.manifests} == {None}
 
 
 def test_a_manifest_names_those_who_went_in_with_their_weights():
@@ -138,7 +149,7 @@ def test_a_round_without_a_merge_publishes_no_versions_and_moves_nobody():
     sealed = sealed_of(CLIENTS, 4)
     answered = answers(CLIENTS, sealed, {}, {}, {})
     plan = merge_plan(PILOT, 4, answered, {}, BEFORE)
-    found = publication(plan, ledger(PILOT, 4, answered, plan, {}), {}, MODEL, sealed, BEFORE)
+    found = publication(plan, ledger(PILOT, 4, answered, plan, {}, {}), {}, MODEL, sealed, BEFORE)
     assert found.request.manifests == ()
     assert found.request.publication.outputs == {}
     assert found.slots == BEFORE

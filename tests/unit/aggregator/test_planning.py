@@ -5,10 +5,11 @@ from math import fsum
 import pytest
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan, rule_of
-from pilot_proto.canonical import canonical_bytes
+from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.grant import SealedRound
 from pilot_proto.names import ADAPTER_FILE, update_path
-from unit.aggregator.world import CLIENTS, adapter, base_slots, plan_of, prepared_round, sealed_of, update_of
+from pilot_proto.update import PreparedModel, Update
+from unit.aggregator.world import CLIENTS, MODEL, adapter, base_slots, plan_of, prepared_round, sealed_of, update_of
 
 FEDAVG = plan_of(method="fedavg")
 PILOT = plan_of()
@@ -189,7 +190,7 @@ def test_an_update_of_no_examples_cannot_be_weighed():
 def test_the_shares_of_a_kind_sum_to_one(method, part):
     run = plan_of(method=method)
     answered = counted(part)
-    found = ledger(run, 1, answered, plan_for(run, answered), measured_of(part))
+    found = ledger(run, 1, answered, plan_for(run, answered), measured_of(part), {})
     for kind in ("connector", "text"):
         shares = [entry.shares[kind] for entry in found.entries if entry.counted]
         assert fsum(shares) == pytest.approx(1.0)
@@ -198,7 +199,7 @@ def test_the_shares_of_a_kind_sum_to_one(method, part):
 def test_a_share_is_naively_the_column_sum_over_all_coefficients():
     answered = counted(CLIENTS, vqa_1=30)
     plan = plan_for(PILOT, answered)
-    found = ledger(PILOT, 1, answered, plan, measured_of(CLIENTS))
+    found = ledger(PILOT, 1, answered, plan, measured_of(CLIENTS), {})
     rows = [o.coefficients for o in of_kind(plan, "text").outputs]
     for column, entry in enumerate(found.entries):
         naive = sum(row[column] for row in rows) / sum(sum(row) for row in rows)
@@ -209,7 +210,7 @@ def test_the_ledger_says_of_each_client_whether_it_counted_and_why_not():
     answered = answers(
         CLIENTS, sealed_of({"vqa-1": "vqa", "vqa-2": "vqa"}), {"cap-1": "bad_data"}, {}, {"vqa-2": "Refused"}
     )
-    found = ledger(PILOT, 1, answered, plan_for(PILOT, answered), measured_of(["vqa-1", "vqa-2"]))
+    found = ledger(PILOT, 1, answered, plan_for(PILOT, answered), measured_of(["vqa-1", "vqa-2"]), {})
     assert [(e.client, e.asked, e.answered, e.counted, e.reason) for e in found.entries] == [
         ("cap-1", True, False, False, "bad_data"),
         ("vqa-1", True, True, True, ""),
@@ -224,9 +225,28 @@ def test_the_ledger_says_of_each_client_whether_it_counted_and_why_not():
     assert refused.commit == update_of("vqa-2", "vqa").commit
 
 
+def test_the_ledger_says_what_an_update_began_without_a_predecessor():
+    answered = answers(CLIENTS, sealed_of(CLIENTS), {}, {}, {})
+    said = {
+        "vqa-1": Update(
+            run="t",
+            round=1,
+            client="vqa-1",
+            task="vqa",
+            program="stage-2",
+            assignment=digest_of(b""),
+            model=PreparedModel(digest=MODEL.digest, name="tiny"),
+            num_examples=10,
+            started=("cross.ocr", "router.ocr"),
+        )
+    }
+    found = ledger(PILOT, 1, answered, plan_for(PILOT, answered), measured_of(CLIENTS), said)
+    assert {e.client: e.started for e in found.entries if e.started} == {"vqa-1": ("cross.ocr", "router.ocr")}
+
+
 def test_the_ledger_of_round_0_measures_no_change():
     answered = answers({"base": ""}, prepared_round(), {}, {}, {})
-    found = ledger(PILOT, 0, answered, merge_plan(PILOT, 0, answered, {}, {}), {})
+    found = ledger(PILOT, 0, answered, merge_plan(PILOT, 0, answered, {}, {}), {}, {})
     (entry,) = found.entries
     assert entry.client == "base"
     assert entry.counted

@@ -9,12 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pilot_aggregator.jobs.backend import JobConflict, JobRequest, JobState, Rendered
 from pilot_aggregator.rounds.assign import History, RunPlan, plan_round
 from pilot_aggregator.store.records import RunRecord
 from pilot_aggregator.store.store import MIGRATIONS, Store
 from pilot_disk.database import connect, upgrade
 from pilot_proto.assignment import AdapterRef, FileRef, ModelRef, PrivateStateRef
+from pilot_proto.base import as_json
 from pilot_proto.canonical import commit_of, digest_of
 from pilot_proto.federation import BaseModelOffer, Client, Federation, FederationSpec, Task
 from pilot_proto.grant import AdmittedUpdate, Grant, Publication, PublishRequest, RoundView, SealedRound
@@ -47,7 +49,7 @@ def later(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def federation(clients: dict[str, str] = CLIENTS) -> Federation:
+def federation(clients: dict[str, str] = CLIENTS, disabled: tuple[str, ...] = ()) -> Federation:
     return Federation(
         apiVersion="pilot/v1alpha1",
         kind="Federation",
@@ -55,9 +57,16 @@ def federation(clients: dict[str, str] = CLIENTS) -> Federation:
         spec=FederationSpec(
             models=(BaseModelOffer(name="tiny", path="/models/tiny"), BaseModelOffer(name="large", path="/models/l")),
             tasks=tuple(Task(name=task) for task in sorted(set(clients.values()))),
-            clients=members(clients),
+            clients=tuple(c.model_copy(update={"disabled": c.name in disabled}) for c in members(clients)),
         ),
     )
+
+
+def federation_in(folder: Path, clients: dict[str, str] = CLIENTS) -> Path:
+    """The federation as a file."""
+    file = folder / "federation.yaml"
+    file.write_text(yaml.safe_dump(as_json(federation(clients))))
+    return file
 
 
 def members(clients: dict[str, str] = CLIENTS) -> tuple[Client, ...]:

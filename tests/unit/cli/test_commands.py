@@ -8,11 +8,12 @@ from pilot_cli.main import COMMANDS, app
 from pilot_proto.plan import Ledger, LedgerEntry
 from pilot_proto.run import Condition, Progress
 from typer.main import get_command
-from unit.aggregator.world import CLIENTS, MODEL, NOW, base_slots, document, history, open_round, published_of
+from unit.aggregator.world import MODEL, NOW, base_slots, document, history, open_round, published_of
 
 LISTED = [
     *("demo", "up", "run", "trigger", "pause", "resume", "cancel", "retry", "verdict", "wait", "validate"),
-    *("get", "describe", "logs", "compare", "pull", "diff", "verify", "merge", "predict", "doctor", "alias"),
+    *("get", "describe", "logs", "compare", "report", "pull", "diff", "verify", "merge", "export"),
+    *("predict", "doctor", "alias"),
 ]
 
 
@@ -293,12 +294,3 @@ def test_describe_is_yaml_by_default(started, pilot):
 def test_logs_are_printed_as_they_are(started, pilot):
     told = pilot("logs", "t", "--client", "vqa-1").out
     assert told.startswith("log of pilot-")
-
-
-def test_compare_sets_two_runs_side_by_side(started, pilot, file):
-    pilot("run", "-f", file(method="fedavg"), "--name", "u")
-    told = pilot("compare", "t", "u")
-    assert told.code == 0
-    assert "t beside u" in told.out
-    assert all(client in told.out for client in CLIENTS)
-    assert [r["run"] for r in json.loads(pilot("compare", "t", "u", "-o", "json").out)] == ["t", "u"]

@@ -18,7 +18,9 @@ from pilot_proto.dataset import Dataset
 from pilot_proto.federation import Federation
 from pilot_proto.presets import expand
 
-FEDERATIONS = ["digits", "digits-noniid"]
+FEDERATIONS = ["digits", "digits-noniid", "digits-3"]
+TASKS = ("vqa", "caption", "grounding")
+NEIGHBOURS = {"digits": 2, "digits-noniid": 2, "digits-3": 0}
 SMALL = Sizes(train=8, val=3, test=4)
 
 
@@ -36,15 +38,14 @@ def document(path: Path):
 
 @pytest.fixture(scope="module", params=FEDERATIONS)
 def written(request, tmp_path_factory) -> Path:
-    return write_federation(request.param, tmp_path_factory.mktemp(request.param), sizes=SMALL).parent
+    return write_federation(request.param, tmp_path_factory.mktemp("written") / request.param, sizes=SMALL).parent
 
 
-def test_the_federation_file_is_valid_and_names_nine_clients_that_exist(written):
+def test_the_federation_file_is_valid_and_names_clients_that_exist(written):
     federation = Federation.model_validate(document(written / "federation.yaml"))
 
-    assert [client.name for client in federation.spec.clients] == [
-        f"{task}-{number}" for task in ("vqa", "caption", "grounding") for number in (1, 2, 3)
-    ]
+    numbers = (1,) if federation.metadata.name == "digits-3" else (1, 2, 3)
+    assert [c.name for c in federation.spec.clients] == [f"{task}-{number}" for task in TASKS for number in numbers]
     for client in federation.spec.clients:
         dataset = Dataset.model_validate(document(written / client.data / "dataset.yaml"))
         assert (dataset.metadata.name, dataset.spec.task) == (client.name, client.task)
@@ -56,7 +57,7 @@ def test_the_run_files_are_valid_and_differ_in_method_only(written):
     pilot = runs["run.yaml"]
 
     assert (pilot.model, pilot.method, pilot.rounds) == ("digits-tiny", "pilot", ("stage-1", "stage-2", "stage-2"))
-    assert (pilot.merge.text.rule, pilot.merge.text.neighbours) == ("nearest", 2)
+    assert (pilot.merge.text.rule, pilot.merge.text.neighbours) == ("nearest", NEIGHBOURS[written.name])
     assert {runs[f].merge.text.rule for f in ("run-local.yaml", "run-fedavg.yaml")} == {"none", "mean"}
     for spec in runs.values():
         training = spec.training
@@ -128,7 +129,7 @@ def test_another_seed_gives_other_scenes_from_the_same_pools():
 
 
 def test_an_unknown_federation_or_an_empty_split_is_refused_with_the_way_out(tmp_path):
-    with pytest.raises(ValueError, match="'letters'; there are digits and digits-noniid"):
+    with pytest.raises(ValueError, match="'letters'; there are digits, digits-noniid, digits-3"):
         write_federation("letters", tmp_path)
     with pytest.raises(ValueError, match="at least 1 sample"):
         Sizes(val=0)
@@ -141,7 +142,7 @@ def test_a_split_shows_handwriting_of_its_own_pool_only(name):
     for split in SPLITS:
         used = {i for splits in data.values() for sample in splits[split] for i in sample.scene.sources}
         assert used <= set(pools()[split].indices)
-        assert len(used) > 0.9 * len(pools()[split].indices)
+        assert len(used) > (0.9 if len(data) == 9 else 0.5) * len(pools()[split].indices)
 
 
 def test_clients_have_about_the_asked_number_of_training_samples():
@@ -166,6 +167,24 @@ def test_digits_noniid_gives_each_client_its_own_look_digits_wording_and_mix():
         assert len({(p.look.sizes, p.look.contrast, p.look.noise, p.look.inverted) for p in own}) == 3
         assert len({p.wording for p in own}) == 3
         assert task == "grounding" or len({p.mix for p in own}) == 3
+
+
+def test_digits_3_holds_the_first_client_of_each_task_byte_for_byte(tmp_path):
+    for name in ("digits", "digits-3"):
+        write_federation(name, tmp_path / name, sizes=SMALL)
+
+    clients = sorted(path.name for path in (tmp_path / "digits-3/data").iterdir())
+    assert clients == ["caption-1", "grounding-1", "vqa-1"]
+    for client in clients:
+        assert contents(tmp_path / "digits-3/data" / client) == contents(tmp_path / "digits/data" / client)
+
+
+def test_digits_3_has_clients_of_the_size_of_a_digits_client():
+    data = draw_federation("digits-3", seed=0, sizes=Sizes())
+
+    assert [len(splits["val"]) for splits in data.values()] == [60] * 3
+    assert [len(splits["test"]) for splits in data.values()] == [100] * 3
+    assert all(90 <= len(splits["train"]) <= 150 for splits in data.values())
 
 
 def test_digits_noniid_is_skewed_in_what_is_drawn_and_digits_is_not():

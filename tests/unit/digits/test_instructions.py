@@ -8,6 +8,7 @@ from pilot_digits.boxes import box_text
 from pilot_digits.captions import captions
 from pilot_digits.generic import corner_query, reading_query
 from pilot_digits.handwriting import pools
+from pilot_digits.profiles import FEDERATIONS
 from pilot_digits.questions import QUESTION_KINDS, ask
 from pilot_digits.samples import Sizes, draw_federation
 from pilot_digits.scenes import Digit, Look, draw_layout
@@ -133,8 +134,8 @@ def test_a_strange_word_is_noticed():
     assert unknown_words("which giraffe is the leftmost ?") == ["giraffe"]
 
 
-@pytest.mark.parametrize("federation", ["digits", "digits-noniid"])
-def test_every_word_of_both_federations_is_in_the_vocabulary(federation):
+@pytest.mark.parametrize("federation", FEDERATIONS)
+def test_every_word_of_a_federation_is_in_the_vocabulary(federation):
     data = draw_federation(federation, seed=0, sizes=Sizes())
     texts = {
         text

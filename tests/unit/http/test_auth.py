@@ -102,6 +102,24 @@ def test_a_key_file_with_a_fault_is_refused_with_its_place(tmp_path):
         read_keys(file)
 
 
+def test_a_key_that_is_added_counts_at_once_and_one_that_is_taken_away_no_more(tmp_path):
+    authenticate = read_keys(key_file(tmp_path, viewer="key-v"))
+    key_file(tmp_path, viewer="key-w", operator="key-o")
+    assert (authenticate("key-v"), authenticate("key-w"), authenticate("key-o")) == (None, VIEWER, OPERATOR)
+
+
+@pytest.mark.parametrize("text", ["keys: [", "keys: [{principal: nobody, sha256: x}]", "keys: 1"])
+def test_keys_stay_good_while_their_file_is_not(tmp_path, text):
+    file = key_file(tmp_path, viewer="key-v")
+    authenticate = read_keys(file)
+    file.write_text(text)
+    assert authenticate("key-v") == VIEWER
+    file.unlink()
+    assert authenticate("key-v") == VIEWER
+    key_file(tmp_path, operator="key-o")
+    assert (authenticate("key-v"), authenticate("key-o")) == (None, OPERATOR)
+
+
 # -- the guard on a service
 
 

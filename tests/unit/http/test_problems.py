@@ -96,9 +96,9 @@ def test_every_fault_of_a_document_is_listed():
     ("options", "pointer"),
     [
         ({"path": "/things/a?limit=many"}, "/query/limit"),
-        ({"method": "POST", "path": "/things", "json": {"count": "x"}}, "/body/count"),
-        ({"method": "POST", "path": "/things", "json": {"count": 1, "more": 1}}, "/body/more"),
-        ({"method": "POST", "path": "/things", "json": {}}, "/body/count"),
+        ({"method": "POST", "path": "/things", "json": {"count": "x"}}, "/count"),
+        ({"method": "POST", "path": "/things", "json": {"count": 1, "more": 1}}, "/more"),
+        ({"method": "POST", "path": "/things", "json": {}}, "/count"),
     ],
 )
 def test_a_request_that_does_not_fit_the_route(options, pointer):
@@ -144,3 +144,10 @@ def test_a_service_that_is_not_ready_says_what_is_missing():
     )
     _, problem = ask(app, path="/readyz")
     assert (problem.status, problem.detail) == (503, "not ready: the database is away")
+
+
+def test_a_pointer_into_the_body_is_escaped_as_the_standard_says():
+    _, problem = ask(
+        raising(AssertionError("not reached")), method="POST", path="/things", json={"count": 1, "a/b~": 1}
+    )
+    assert [e.pointer for e in problem.errors] == ["/a~1b~0"]

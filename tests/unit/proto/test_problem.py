@@ -152,3 +152,8 @@ def test_a_rule_over_several_fields_is_told_in_its_own_words():
     wrong["spec"]["clients"][1]["task"] = "vqaa"
     (fault,) = faults(wrong, Federation)
     assert fault.message.startswith("client 'vqa-2' has the unknown task 'vqaa'; tasks: vqa")
+
+
+def test_a_number_that_yaml_takes_for_text_comes_with_the_spelling_that_works():
+    (fault,) = faults(with_spec(training={"max_grad_norm": "1e-3"}))
+    assert "2.0e-5" in fault.hint

@@ -3,8 +3,17 @@
 import shutil
 from pathlib import Path
 
+import minio_server
 import pytest
 from unit.registry.world import World, app_in
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory):
+    """A MinIO server, for all tests of this process."""
+    minio_server.demand_minio()
+    with minio_server.serving(tmp_path_factory.mktemp("minio")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,12 @@ class FullStore:
     def __init__(self, store) -> None:
         self._store = store
 
-    def put_file(self, key: str, staged) -> None:
+    def begin(self, key: str, staged, size: int):
+        put = self._store.begin(key, staged, size)
+        put.finish = self._fail
+        return put
+
+    def _fail(self) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def __getattr__(self, name: str):

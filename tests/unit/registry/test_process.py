@@ -92,6 +92,7 @@ def test_garbage_is_collected_and_the_index_rebuilt_from_the_command_line(folder
         "blobs": 0,
         "bytes": 0,
         "kept": 0,
+        "uploads": 0,
     }
     for file in (folder / "state").glob("registry.sqlite*"):
         file.unlink()

@@ -118,7 +118,7 @@ FILLED = {"uid": UID, "n": "1", "client": "vqa-2", "ns": "digits", "repo": "clie
 
 
 def _path(template: str) -> str:
-    path = template.replace("{path:path}", "update.json")
+    path = template.replace("{path:path}", "update.json").replace("{rev:path}", "{rev}")
     for name, value in {**FILLED, "alias": "best", "run": "digits", "name": "style.css"}.items():
         path = path.replace(f"{{{name}}}", value)
     return path

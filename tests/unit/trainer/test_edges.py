@@ -9,7 +9,7 @@ import httpx
 import pytest
 import torch
 from pilot_client.errors import ApiError, Unreachable
-from pilot_proto.assignment import AdapterRef, Assignment, Inputs, ModelRef
+from pilot_proto.assignment import AdapterRef, Assignment, Inputs, ModelRef, PrivateStateRef
 from pilot_proto.canonical import digest_of, document_digest
 from pilot_proto.problem import Problem
 from pilot_proto.run import Progress
@@ -21,7 +21,15 @@ from pilot_trainer.exchange import NotNeeded, manifest_of, meaning_of
 from pilot_trainer.logs import JsonLines
 from pilot_trainer.program import as_trainer_error
 from pilot_trainer.progress import Reporter
-from pilot_trainer.results import claim_work, find_answer, find_result, seal_result, tidy_work, write_tensors
+from pilot_trainer.results import (
+    claim_work,
+    find_answer,
+    find_result,
+    seal_result,
+    tidy_results,
+    tidy_work,
+    write_tensors,
+)
 
 ZERO = "sha256:" + "0" * 64
 ONES = "sha256:" + "1" * 64
@@ -129,6 +137,29 @@ def test_work_of_other_assignments_is_tidied_and_a_twin_left_alone(tmp_path):
     twin = claim_work(tmp_path, "twin", ONES)
     tidy_work(tmp_path, ONES)
     assert list(tmp_path.iterdir()) == [twin]
+
+
+def test_results_that_nothing_can_ask_for_are_deleted_and_accepted_ones_kept(tmp_path):
+    results = tmp_path / "uid" / "results"
+    first = sealed(tmp_path, "a", round=1)
+    lost = sealed(tmp_path, "b", round=2, num_examples=8)
+    second = sealed(tmp_path, "c", round=2)
+    now = sealed(tmp_path, "d", round=3)
+    accepted = PrivateStateRef(update="sha256:" + second.folder.name, round=2, program="stage-1")
+    tidy_results(results, assignment(round=3, private_state=accepted))
+    assert set(results.iterdir()) == {first.folder, second.folder, now.folder}
+    assert not lost.folder.exists()
+    tidy_results(results, assignment(round=3, private_state=accepted, keep_states="last"))
+    assert set(results.iterdir()) == {second.folder, now.folder}
+
+
+def test_a_state_of_another_run_says_nothing_of_the_results_of_this_one(tmp_path):
+    results = tmp_path / "uid" / "results"
+    own = sealed(tmp_path, "a", round=2)
+    elsewhere = PrivateStateRef(update=ONES, round=2, program="stage-2")
+    tidy_results(results, assignment(round=3, private_state=elsewhere))
+    tidy_results(results, assignment(round=3))
+    assert list(results.iterdir()) == [own.folder]
 
 
 def test_the_manifest_of_an_update_names_its_inputs_once_and_sorted():

@@ -6,11 +6,14 @@ from fastapi import APIRouter, Path
 from fastapi.responses import PlainTextResponse
 from pilot_http.app import PREFIX
 from pilot_http.problems import Conflict, coded
+from pilot_proto.assignment import Assignment
 from pilot_proto.grant import RoundView
+from pilot_proto.local_update import LocalUpdate, LocalUpdatePage
 from pilot_proto.plan import RoundDocument, RoundPage, VerifyReport
 from pilot_proto.run import RunView, Verdict
 
 from pilot_aggregator.rounds.decide import ACTIVE
+from pilot_aggregator.rounds.local_updates import local_updates
 from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.verification import verify_round
 from pilot_aggregator.rounds.view import round_document
@@ -26,6 +29,17 @@ def list_rounds(run: str, service: Aggregator) -> RoundPage:
     """The rounds that have been opened, in order."""
     record = service.run(run)
     return RoundPage(items=tuple(round_document(record, round) for round in service.store.rounds(record.uid)))
+
+
+@router.get("/runs/{run}/updates")
+def list_local_updates(run: str, service: Aggregator) -> LocalUpdatePage:
+    """What each client's local updates were: losses, router, counts, and bytes sent and fetched."""
+    record = service.run(run)
+    items: list[LocalUpdate] = []
+    for round in service.store.rounds(record.uid):
+        asked = {a.client: Assignment.read(a.body) for a in service.store.assignments(record.uid, round.number)}
+        items += local_updates(round, asked)
+    return LocalUpdatePage(items=tuple(items))
 
 
 @router.get("/runs/{run}/rounds/{n}")

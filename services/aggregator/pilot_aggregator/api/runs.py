@@ -1,7 +1,9 @@
 """Runs, for people."""
 
 import hashlib
+import json
 import uuid
+from contextlib import suppress
 from typing import Annotated, Any
 
 import yaml
@@ -10,14 +12,15 @@ from pilot_http import cursors
 from pilot_http.app import PREFIX
 from pilot_http.auth import Caller
 from pilot_http.problems import Conflict, Forbidden, Invalid, NotFound, coded
-from pilot_proto.federation import Federation
+from pilot_proto.federation import FederationView
 from pilot_proto.presets import expand
 from pilot_proto.problem import FieldError, InvalidDocument
 from pilot_proto.report import RunReport
-from pilot_proto.run import DryRun, RunPage, RunSpec, RunView, Trigger
+from pilot_proto.run import DryRun, Phase, RunPage, RunSpec, RunView, Trigger
 
 from pilot_aggregator.rounds import creation
-from pilot_aggregator.rounds.creation import Source
+from pilot_aggregator.rounds.advice import advice
+from pilot_aggregator.rounds.continuation import Source, check_source, continuation
 from pilot_aggregator.rounds.report import run_report
 from pilot_aggregator.service import Aggregator, Service
 from pilot_aggregator.store.store import NameTaken
@@ -40,9 +43,9 @@ Body = Annotated[bytes, Depends(raw_body)]
 
 
 @router.get("/federation")
-def get_federation(service: Aggregator) -> Federation:
-    """The base models, tasks and clients that this deployment knows."""
-    return service.federation
+def get_federation(service: Aggregator) -> FederationView:
+    """The base models, tasks and clients that this deployment knows, and whether its file as it is now is in force."""
+    return service.federation.view()
 
 
 @router.post("/runs", status_code=201, openapi_extra=WRITTEN_RUN, responses=DRY_RUN)
@@ -55,37 +58,43 @@ def create_run(
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> RunView | DryRun:
     """Start a run. The preset of its method is written out; a dry run only says what it would be."""
-    run = expand(_parsed(raw))
-    clients = creation.check(run, service.federation)
-    source = _source(service, run.spec)
-    warnings = creation.warnings(run.spec, clients)
-    if dry_run:
-        response.status_code = 200
-        return DryRun(run=run, clients=tuple(c.name for c in clients), warnings=tuple(warnings))
     digest = hashlib.sha256(raw).hexdigest()
     service.store.forget_idempotency(service.clock.now())
-    known = service.store.remembered(str(caller), idempotency_key) if idempotency_key else None
-    if known is not None:
-        if known[0] != digest:
-            raise coded(Invalid, "idempotency_key_reused", f"key {idempotency_key!r} was used for another request")
-        response.headers["Location"] = f"{PREFIX}/runs/{known[1]}"
-        return service.view(service.run(known[1]))
-    record, first = creation.new_run(run, uuid.uuid4().hex, clients, service.clock.now(), source)
+    if not dry_run and (known := _created_before(service, caller, idempotency_key, digest)):
+        return _created(service, response, known)
+    run = expand(_parsed(raw))
+    federation = service.federation.now()
+    clients = creation.check(run, federation)
+    source = _source(service, run.spec)
+    if source:
+        check_source(run.spec, clients, source)
+    if dry_run:
+        response.status_code = 200
+        return DryRun(
+            run=run,
+            clients=tuple(c.name for c in clients),
+            warnings=tuple(advice(run.spec, clients, source)),
+            continues=continuation(run, clients, source) if source else None,
+        )
+    model_license = creation.license_of(run, federation)
+    record, first = creation.new_run(run, uuid.uuid4().hex, clients, service.clock.now(), source, model_license)
     remember = (str(caller), idempotency_key, digest) if idempotency_key else None
     try:
         service.store.create_run(record, first, remember)
     except NameTaken as error:
+        # The same request at the same moment may have come first: then this is its answer too.
+        if known := _created_before(service, caller, idempotency_key, digest):
+            return _created(service, response, known)
         hint = "choose another metadata.name; names stay taken so that adapters stay what they are called"
         raise coded(Conflict, "name_taken", f"a run named {run.metadata.name!r} exists", hint) from error
     service.loop.wake()
-    response.headers["Location"] = f"{PREFIX}/runs/{record.name}"
-    return service.view(service.run(record.name))
+    return _created(service, response, record.name)
 
 
 @router.get("/runs")
 def list_runs(
     service: Aggregator,
-    phase: str | None = None,
+    phase: Phase | None = None,
     limit: Annotated[int, Query(ge=1, le=cursors.MAX_LIMIT)] = 50,
     cursor: str | None = None,
 ) -> RunPage:
@@ -115,7 +124,6 @@ def get_report(run: str, service: Aggregator, caller: Caller, scores: bool = Fal
     if scores and not caller.at_least("operator"):
         # One number per sample of a client's data is more than its mean: it tells who answered which question.
         raise Forbidden(f"{caller} may not read scores per sample", hint="allowed: operator, admin")
-    """Every client's metric before, after each merge, and on its own model."""
     record = service.run(run)
     said = {round.number: round.updates or {} for round in service.store.rounds(record.uid)}
     return run_report(
@@ -171,10 +179,28 @@ def _wish(service: Service, name: str, verb: Any, **wish: bool) -> RunView:
 
 
 def _parsed(raw: bytes) -> Any:
+    # JSON first: to our YAML reader 2e-05, which every JSON writer makes of 0.00002, is text.
+    with suppress(ValueError):
+        return json.loads(raw)
     try:
-        return yaml.safe_load(raw)  # JSON is YAML, and people write YAML
+        return yaml.safe_load(raw)
     except yaml.YAMLError as error:
         raise Invalid(f"the body is neither JSON nor YAML: {error}") from error
+
+
+def _created(service: Service, response: Response, name: str) -> RunView:
+    response.headers["Location"] = f"{PREFIX}/runs/{name}"
+    return service.view(service.run(name))
+
+
+def _created_before(service: Service, caller: object, key: str | None, digest: str) -> str | None:
+    """The run that this request started when it came the first time."""
+    known = service.store.remembered(str(caller), key) if key else None
+    if known is None:
+        return None
+    if known[0] != digest:
+        raise coded(Invalid, "idempotency_key_reused", f"key {key!r} was used for another request")
+    return known[1]
 
 
 def _source(service: Service, spec: RunSpec) -> Source | None:

@@ -19,7 +19,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing import forkserver
@@ -42,13 +42,13 @@ class LocalBackend:
         folder: Path,
         *,
         entry: str,
-        environments: Mapping[str, Mapping[str, str]],
+        environment: Callable[[str], Mapping[str, str]],
         slots: list[dict[str, str]],
     ) -> None:
-        """`entry` is `module:function`; `environments` adds client-specific variables such as paths and credentials."""
+        """`entry` is `module:function`; `environment` says what a client's jobs have here, such as a credential."""
         self._folder = folder
         self._entry = entry
-        self._environments = environments
+        self._environment = environment
         self._slots = slots
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([entry.partition(":")[0]])
@@ -60,10 +60,9 @@ class LocalBackend:
         forkserver.ensure_running()
 
     def render(self, request: JobRequest) -> Rendered:
-        extra = self._environments.get(request.client, {})
         return {
             "entry": self._entry,
-            "environment": {**request.environment, **extra},
+            "environment": {**request.environment, **self._environment(request.client)},
             "labels": request.labels,
         }
 

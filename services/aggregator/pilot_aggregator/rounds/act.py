@@ -166,7 +166,7 @@ class Actor:
             plan = merge_plan(run.plan, round.number, answered, measured, run.slots)
         except ValueError as error:
             raise Unrecoverable("MergeRefused", f"round {round.number}: {error}") from error
-        made = ledger(run.plan, round.number, answered, plan, measured)
+        made = ledger(run.plan, round.number, answered, plan, measured, round.updates or {})
         counted = sum(answer.counted for answer in answered)
         self._step(round, "RoundPlanned", f"{counted} of {len(answered)} clients count", plan=plan, ledger=made)
         reached(Boundary.PLAN_STORED)
@@ -274,7 +274,7 @@ class Actor:
         if run.model.digest:
             return run.model
         (prepared,) = _there(round.updates).values()
-        return ModelRef(name=run.model.name, digest=prepared.model.digest)
+        return run.model.model_copy(update={"digest": prepared.model.digest})
 
     def spool(self, run: RunRecord, round: RoundRecord) -> Spool:
         """The round's files on this machine."""

@@ -123,8 +123,9 @@ def _assignment(run: RunPlan, history: History, number: int, client: Client) -> 
         program=program,
         model=history.model,
         tasks=run.tasks,
-        inputs=_inputs(run, history, client, program),
+        inputs=_inputs(run, history, client, program, accepted),
         private_state=accepted[-1] if accepted else None,
+        keep_states=run.spec.retention.private_states,
         training=run.spec.training,
         seed=seed_of(run.spec.training.seed, number, client.name),
         evaluation=_evaluation(run, number),
@@ -133,14 +134,16 @@ def _assignment(run: RunPlan, history: History, number: int, client: Client) -> 
 
 def _program_for(program: Program, accepted: tuple[PrivateStateRef, ...]) -> Program:
     """Stage 2 builds on the client's own stage 1; who has none (joined late, or lost) does that first."""
-    staged = any(state.program in ("stage-1", "stage-2") for state in accepted)
+    staged = bool(accepted) and accepted[-1].program in ("stage-1", "stage-2")
     return "stage-1" if program == "stage-2" and not staged else program
 
 
-def _inputs(run: RunPlan, history: History, client: Client, program: Program) -> Inputs:
-    # Evaluation runs in the architecture that the client's private state has, which may be stage 2.
-    staged = program in ("stage-2", "evaluate") and "stage-2" in run.spec.rounds
-    tasks = {task: slots.for_task(history.slots, "connector", task) for task in run.tasks} if staged else {}
+def _inputs(
+    run: RunPlan, history: History, client: Client, program: Program, accepted: tuple[PrivateStateRef, ...]
+) -> Inputs:
+    # What was published is measured in the architecture that the client's private state has, which may be stage 2.
+    mixed = program == "stage-2" or (bool(accepted) and accepted[-1].program == "stage-2")
+    tasks = {task: slots.for_task(history.slots, "connector", task) for task in run.tasks} if mixed else {}
     return Inputs(
         text=slots.for_client(history.slots, "text", client.name, client.task),
         connector=slots.for_client(history.slots, "connector", client.name, client.task),

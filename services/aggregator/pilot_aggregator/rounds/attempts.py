@@ -1,7 +1,7 @@
 """A client's attempts and the jobs behind them: created from stored intents, followed until they end."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.canonical import document_digest
@@ -20,14 +20,19 @@ class Attempts:
     """Keeps the stored attempts and the backend's jobs in step."""
 
     def __init__(
-        self, store: Store, backend: JobBackend, clock: Clock, environment: dict[str, str], models: dict[str, str]
+        self,
+        store: Store,
+        backend: JobBackend,
+        clock: Clock,
+        environment: dict[str, str],
+        model_path: Callable[[str], str],
     ) -> None:
-        """`environment` is what every job is told: where the services are. `models` maps a model to its folder."""
+        """`environment` is what every job is told: where the services are. `model_path` is a base model's folder."""
         self._store = store
         self._backend = backend
         self._clock = clock
         self._environment = environment
-        self._models = models
+        self._model_path = model_path
 
     def launch(self, run: RunRecord, number: int, client: str, attempt: int) -> None:
         """Intend an attempt, then create its job. Killed in between, `follow` creates it from the intent."""
@@ -106,7 +111,9 @@ class Attempts:
             "PILOT_RUN": run.name,
             "PILOT_ROUND": str(number),
             "PILOT_CLIENT": client,
-            "PILOT_MODEL_DIR": self._models[run.model.name],
+            "PILOT_MODEL_DIR": self._model_path(run.model.name),
+            # As it was when the run started: the federation may have changed since. Round 0 needs none.
+            "PILOT_DATA_DIR": next((member.data for member in run.clients if member.name == client), ""),
         }
         return JobRequest(job_name(run.uid, number, client, attempt), client, environment, labels)
 

@@ -72,6 +72,7 @@ def _manifest(
         program=plan.program,
         model=model.name,
         model_digest=model.digest,
+        model_license=model.license,
         files=files,
         num_examples=None if base else sum(item.num_examples for item, _ in members),
         contributors=() if base else tuple(sorted(item.client for item, _ in members)),

@@ -9,6 +9,7 @@ from pilot_proto.grant import AdmittedUpdate, SealedRound
 from pilot_proto.names import ADAPTER_FILE, PREPARER, Kind, update_path
 from pilot_proto.plan import KindPlan, Ledger, LedgerEntry, MergePlan, PlanInput, PlanOutput
 from pilot_proto.run import Rule
+from pilot_proto.update import Update
 
 from pilot_aggregator.merge.measure import Measured
 from pilot_aggregator.merge.plan import Everyone, metric_of, plan_kind
@@ -16,6 +17,7 @@ from pilot_aggregator.rounds import slots
 from pilot_aggregator.rounds.assign import KINDS, RunPlan
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.rounds.slots import Slots
+from pilot_aggregator.rounds.task_means import task_means
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,14 @@ def merge_plan(
 
 
 def ledger(
-    run: RunPlan, number: int, answered: Sequence[Answer], plan: MergePlan, measured: Mapping[Kind, Measurement]
+    run: RunPlan,
+    number: int,
+    answered: Sequence[Answer],
+    plan: MergePlan,
+    measured: Mapping[Kind, Measurement],
+    said: Mapping[str, Update],
 ) -> Ledger:
-    """Who was asked, answered and counted, and what each weighs."""
+    """Who was asked, answered and counted, and what each weighs. `said` is what each client wrote of its update."""
     entries = []
     for answer in answered:
         update = answer.update
@@ -88,9 +95,17 @@ def ledger(
             flags=answer.flags,
             change_norm=_norms(answer.client, measured),
             shares={kind.kind: _share(answer.client, kind) for kind in plan.kinds} if answer.counted else {},
+            started=said[answer.client].started if answer.client in said else (),
         )
         entries.append(entry)
-    return Ledger(run=run.name, round=number, program=run.program(number), entries=tuple(entries))
+    counted = [said[answer.client] for answer in answered if answer.counted and answer.client in said]
+    return Ledger(
+        run=run.name,
+        round=number,
+        program=run.program(number),
+        entries=tuple(entries),
+        task_means=task_means(counted),
+    )
 
 
 def rule_of(run: RunPlan, kind: Kind) -> Rule:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from pilot_aggregator.rounds.observe import clients_seen, run_seen
 from pilot_aggregator.rounds.phases import NEXT, working_phase
 from pilot_aggregator.store.records import RoundRecord, RunRecord
 from pilot_aggregator.store.store import StaleStatus, Store
+from pilot_aggregator.webhook import Webhook
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class Reconciler:
     clock: Clock
     board: Board
     up_since: datetime
+    webhook: Webhook | None = None
+    """Told when a run ends, where the deployment names one."""
     views: dict[tuple[str, int], RoundView] = field(default_factory=dict)
     """What the registry last said of a run's round at work, for those who ask in between."""
 
@@ -111,10 +114,13 @@ class Reconciler:
         if (phase, conditions, number) == (run.phase, run.conditions, run.round):
             return
         ended = self.clock.now() if phase in ("Succeeded", "Failed", "Cancelled") else None
-        self.store.write_status(run, phase=phase, conditions=conditions, round=number, ended_at=ended)
+        told = self.webhook.delivery(run, phase, conditions, ended) if self.webhook and ended else None
+        self.store.write_status(run, phase=phase, conditions=conditions, round=number, ended_at=ended, delivery=told)
         if phase != run.phase:
             message = decision.message if isinstance(decision, d.Fail) else ""
             self.store.add_event(run.uid, self.clock.now(), f"Run{phase}", number, "", message)
+        if self.webhook and told:
+            self.webhook.wake()
 
     def _conditions(self, run: RunRecord, decision: d.Decision) -> tuple[Condition, ...]:
         found = []
@@ -172,8 +178,17 @@ def _way_out(run: RunRecord) -> str:
 class Loop:
     """A thread that ticks every active run, when woken or every `tick_s`."""
 
-    def __init__(self, store: Store, reconciler: Reconciler, tick_s: float, woken: threading.Event) -> None:
+    def __init__(
+        self,
+        store: Store,
+        reconciler: Reconciler,
+        tick_s: float,
+        woken: threading.Event,
+        look: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`look` is called before each tick: at what people may have changed meanwhile."""
         self._store = store
+        self._look = look
         self._reconciler = reconciler
         self._tick_s = tick_s
         self._woken = woken
@@ -198,6 +213,7 @@ class Loop:
     def _run(self) -> None:
         while not self._stopping:
             self._woken.clear()
+            self._look()
             self._tick_all()
             self._woken.wait(self._tick_s)
 

@@ -34,8 +34,21 @@ def run_view(run: RunRecord, store: Store, view: RoundView | None, board: Board)
         created_at=run.created_at,
         ended_at=run.ended_at,
         clients=tuple(clients),
+        started=_started(run, store),
     )
     return RunView(metadata={"name": run.name}, spec=run.spec, status=status)
+
+
+def _started(run: RunRecord, store: Store) -> dict[str, tuple[str, ...]]:
+    """Client to what it began anew. Without a source everything is new, and nobody needs to be told."""
+    if run.spec.start_from is None:
+        return {}
+    found: dict[str, list[str]] = {}
+    for round in store.rounds(run.uid):
+        for entry in round.ledger.entries if round.ledger else ():
+            parts = found.setdefault(entry.client, [])
+            parts += [part for part in entry.started if part not in parts]
+    return {client: tuple(parts) for client, parts in sorted(found.items()) if parts}
 
 
 def round_document(run: RunRecord, round: RoundRecord) -> RoundDocument:

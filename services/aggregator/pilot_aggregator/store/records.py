@@ -106,6 +106,22 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """What the webhook is to be told."""
+
+    id: str
+    """The same for the same run and phase, for ever."""
+    uid: str
+    body: bytes
+    attempts: int
+    due_at: datetime
+    delivered_at: datetime | None = None
+    given_up_at: datetime | None = None
+    error: str = ""
+    """Why the last attempt failed."""
+
+
+@dataclass(frozen=True)
 class EventRecord:
     """Something that happened, for people and streams."""
 

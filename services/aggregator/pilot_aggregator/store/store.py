@@ -19,7 +19,7 @@ from pilot_proto.plan import Ledger, MergePlan
 from pilot_proto.run import TERMINAL, Condition, Phase, RunSpec
 from pilot_proto.training import Program
 from pilot_proto.update import Update
-from sqlalchemy import Connection, Engine, Select, and_, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, case, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from pilot_aggregator.jobs.backend import Rendered
@@ -30,6 +30,7 @@ from pilot_aggregator.store.documents import dump, load
 from pilot_aggregator.store.records import (
     AssignmentRecord,
     AttemptRecord,
+    Delivery,
     EventRecord,
     RoundRecord,
     RunRecord,
@@ -140,8 +141,9 @@ class Store:
         conditions: tuple[Condition, ...],
         round: int,
         ended_at: datetime | None,
+        delivery: Delivery | None = None,
     ) -> None:
-        """The one status write of a tick.
+        """The one status write of a tick. `delivery` is what the webhook is to be told of it: both or neither.
 
         Raises:
             StaleStatus: the run was changed since it was read.
@@ -157,6 +159,8 @@ class Store:
         with self._writer.begin() as sql:
             if sql.execute(update(t.runs).where(where).values(values)).rowcount != 1:
                 raise StaleStatus(run.name)
+            if delivery is not None:
+                sql.execute(insert(t.deliveries).values(vars(delivery)))
 
     def request(self, uid: str, **wish: Any) -> None:
         """Store what a person wants of a run: `paused`, `cancelling`, or `through` (the largest ever counts)."""
@@ -280,6 +284,38 @@ class Store:
                 message = str(values.get("message", ""))
                 self._event(sql, attempt.uid, now, event, attempt.number, attempt.client, message)
 
+    # -- what the webhook is told
+
+    def due_deliveries(self, now: datetime) -> list[Delivery]:
+        """Those to try now, the oldest first."""
+        query = select(t.deliveries).where(_pending(), t.deliveries.c.due_at <= now).order_by(t.deliveries.c.due_at)
+        with self._engine.connect() as sql:
+            return [Delivery(**row._mapping) for row in sql.execute(query)]
+
+    def next_delivery(self) -> datetime | None:
+        """When the next one is due."""
+        with self._engine.connect() as sql:
+            due: datetime | None = sql.scalar(select(func.min(t.deliveries.c.due_at)).where(_pending()))
+            return due
+
+    def change_delivery(self, delivery: Delivery, now: datetime, event: str | None = None, **values: Any) -> None:
+        """How an attempt at one went; an event tells people, where there is something to tell."""
+        with self._writer.begin() as sql:
+            sql.execute(update(t.deliveries).where(t.deliveries.c.id == delivery.id).values(values))
+            if event:
+                number = select(t.runs.c.round).where(t.runs.c.uid == delivery.uid)
+                round_ = sql.scalar(number) or 0
+                self._event(sql, delivery.uid, now, event, round_, "", str(values.get("error", "")))
+
+    def count_deliveries(self) -> dict[str, int]:
+        """By how they stand: `pending`, `delivered`, `given_up`."""
+        d = t.deliveries.c
+        state = case(
+            (d.delivered_at.is_not(None), "delivered"), (d.given_up_at.is_not(None), "given_up"), else_="pending"
+        )
+        with self._engine.connect() as sql:
+            return {row[0]: row[1] for row in sql.execute(select(state, func.count()).group_by(state))}
+
     # -- events
 
     def add_event(self, uid: str, now: datetime, type: str, round: int, client: str, message: str) -> None:  # noqa: A002
@@ -306,6 +342,10 @@ class Store:
     ) -> None:
         row = {"uid": uid, "at": at, "type": type_, "round": round_, "client": client, "message": message[:2000]}
         sql.execute(insert(t.events).values(row))
+
+
+def _pending() -> ColumnElement[bool]:
+    return and_(t.deliveries.c.delivered_at.is_(None), t.deliveries.c.given_up_at.is_(None))
 
 
 def _runs() -> Select[Any]:

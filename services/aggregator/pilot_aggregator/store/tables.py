@@ -132,6 +132,23 @@ events = Table(
     sqlite_autoincrement=True,
 )
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String(60), nullable=False),
+    Column("uid", String(32), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Column("given_up_at", Instant),
+    Column("error", Text, nullable=False),
+    PrimaryKeyConstraint("id"),
+    ForeignKeyConstraint(["uid"], ["runs.uid"]),
+    Index(None, "due_at"),
+)
+"""What the deployment's webhook is to be told, and how that went."""
+
 idempotency = Table(
     "idempotency",
     metadata,

@@ -5,9 +5,20 @@ import os
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 from pilot_registry.admission.checks import check_size
+
+
+class Arrived(Protocol):
+    """A file that is here as a whole."""
+
+    size: int
+
+    @property
+    def digest(self) -> str: ...
+
+    def read_at(self, begin: int, length: int) -> bytes: ...
 
 
 class Staging:
@@ -43,23 +54,16 @@ class StagedFile:
         return "sha256:" + self._hash.hexdigest()
 
     def write(self, data: bytes) -> None:
-        """Append; raises Refused `too_large` before the limit is passed."""
+        """Append, for others to read at once; raises Refused `too_large` before the limit is passed."""
         check_size(self.size + len(data), self._limit)
         self._hash.update(data)
         self._file.write(data)
+        self._file.flush()
         self.size += len(data)
 
     def read_at(self, begin: int, length: int) -> bytes:
-        """At most `length` bytes from `begin`, of a finished file."""
+        """At most `length` bytes from `begin`."""
         return os.pread(self._file.fileno(), length, begin)
-
-    def finish(self) -> None:
-        """Everything written can be read."""
-        self._file.flush()
-
-    def sync(self) -> None:
-        """Everything written is on the disk."""
-        os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self

@@ -1,10 +1,12 @@
 """One uploaded file, from its first byte to its place in the store: the checks in their order."""
 
+import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+from anyio import CapacityLimiter, to_thread
 from fastapi.concurrency import run_in_threadpool
 from pilot_http.auth import Principal
 from pilot_http.problems import Forbidden, NotFound, PilotError
@@ -14,20 +16,24 @@ from pilot_proto.registry import FileReceipt
 from pilot_proto.tensors import TensorSpec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from starlette.requests import ClientDisconnect
 
 from pilot_registry import grants
 from pilot_registry.admission.checks import check_digest, check_json, check_kind, check_schema, check_size, limit_of
 from pilot_registry.admission.content import norm
-from pilot_registry.admission.staging import StagedFile
+from pilot_registry.admission.staging import Arrived, StagedFile
 from pilot_registry.admission.tensors import float_chunks, read_header
 from pilot_registry.context import Registry
-from pilot_registry.errors import Refused
+from pilot_registry.errors import IdleBody, Refused
 from pilot_registry.rejections import record_rejection
-from pilot_registry.store.port import blob_key
+from pilot_registry.store.port import Put, blob_key
 from pilot_registry.tables import Blob, Namespace, Possession
 
 BATCH_BYTES = 1 << 20
 """Received bytes are hashed and written in a thread, this many at a time."""
+
+ADMISSIONS = CapacityLimiter(4)
+"""Whole files are read and put by so many threads, so that a crowd of them leaves threads for everybody else."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +62,84 @@ async def receive(registry: Registry, upload: Upload, body: AsyncIterator[bytes]
 
     Raises:
         Refused: an admission check failed; it is recorded, and nothing of the file stays.
+        IdleBody: the sender fell silent.
     """
     try:
-        permit = await run_in_threadpool(_permit, registry, upload)
+        permit = await run_in_threadpool(permitted, registry, upload)
         with registry.staging.begin(permit.limit) as staged:
-            await _stage(body, staged)
-            receipt, known = await run_in_threadpool(_admit, registry, upload, permit, staged)
+            put = await _stage(registry, upload, body, staged)
+            return await admit(registry, upload, permit, staged, put)
     except PilotError as error:
-        await run_in_threadpool(_refuse, registry, upload, error)
+        await run_in_threadpool(refuse, registry, upload, error)
+        raise
+
+
+async def _stage(registry: Registry, upload: Upload, body: AsyncIterator[bytes], staged: StagedFile) -> Put:
+    """Take the body in, and begin to put it while it comes if its size is known."""
+    size, key = upload.declared_size, blob_key(upload.digest)
+    put = registry.store.begin(key, staged.path, size) if size else None
+
+    def write(data: bytes) -> None:
+        staged.write(data)
+        if put is not None:
+            put.advance(staged.size)
+
+    try:
+        await pour(body, write, registry.settings.upload_idle_s)
+    except BaseException:
+        if put is not None:
+            await run_in_threadpool(put.abandon)
+        raise
+    return put or registry.store.begin(key, staged.path, staged.size)
+
+
+async def pour(body: AsyncIterator[bytes], write: Callable[[bytes], None], idle_s: float) -> None:
+    """Hand a body on in batches; what came before it broke off is handed on too.
+
+    Raises:
+        IdleBody: nothing came for `idle_s` seconds. There is no limit for the whole.
+        ClientDisconnect: the sender hung up.
+    """
+    waiting: list[bytes] = []
+    size = 0
+    try:
+        while True:
+            async with asyncio.timeout(idle_s):
+                piece = await anext(body, None)
+            if piece is None:
+                break
+            waiting.append(piece)
+            size += len(piece)
+            if size >= BATCH_BYTES:
+                data, waiting, size = b"".join(waiting), [], 0
+                await run_in_threadpool(write, data)
+    except TimeoutError as error:
+        raise IdleBody(f"no byte came for {idle_s:g} s", hint="send it again; a slow line is no trouble") from error
+    except ClientDisconnect:
+        await run_in_threadpool(write, b"".join(waiting))
+        raise
+    await run_in_threadpool(write, b"".join(waiting))
+
+
+async def admit(
+    registry: Registry, upload: Upload, permit: Permit, file: Arrived, put: Put
+) -> tuple[FileReceipt, bool]:
+    """Checks 4 to 9 and what follows, for a file that is here; one that is refused leaves nothing in the store.
+
+    Raises:
+        Refused: a check failed.
+    """
+    try:
+        receipt, known = await to_thread.run_sync(_admit, registry, upload, permit, file, put, limiter=ADMISSIONS)
+    except BaseException:
+        await run_in_threadpool(put.abandon)
         raise
     registry.metrics.uploads.labels(upload.kind, "admitted", "").inc()
     registry.metrics.upload_bytes.inc(receipt.size)
     return receipt, known
 
 
-async def _stage(body: AsyncIterator[bytes], staged: StagedFile) -> None:
-    waiting: list[bytes] = []
-    size = 0
-    async for piece in body:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= BATCH_BYTES:
-            await run_in_threadpool(staged.write, b"".join(waiting))
-            waiting, size = [], 0
-    await run_in_threadpool(staged.write, b"".join(waiting))
-
-
-def _permit(registry: Registry, upload: Upload) -> Permit:
+def permitted(registry: Registry, upload: Upload) -> Permit:
     """Checks 1 to 3: who, when, how much."""
     _check_identity(upload)
     with registry.database.reading() as session:
@@ -96,6 +153,14 @@ def _permit(registry: Registry, upload: Upload) -> Permit:
             permit = Permit(limit_of(grant, upload.kind, schema), schema)
     check_size(upload.declared_size or 0, permit.limit)
     return permit
+
+
+def check_open(registry: Registry, upload: Upload) -> None:
+    """Checks 1 and 2 again, for one part of a file whose size was permitted before."""
+    _check_identity(upload)
+    if upload.client is not None:
+        with registry.database.reading() as session:
+            grants.open_grant(session, upload.uid, upload.round, upload.client)
 
 
 def _check_identity(upload: Upload) -> None:
@@ -122,30 +187,34 @@ def _schema(registry: Registry, grant: Grant, kind: str) -> dict[str, TensorSpec
         return read_header(reader, file.size).specs()
 
 
-def _admit(registry: Registry, upload: Upload, permit: Permit, staged: StagedFile) -> tuple[FileReceipt, bool]:
+def _admit(registry: Registry, upload: Upload, permit: Permit, file: Arrived, put: Put) -> tuple[FileReceipt, bool]:
     """Checks 4 to 9, then the store, then the row: never a row before its bytes."""
     started = time.perf_counter()
-    staged.finish()
-    check_digest(staged.digest, upload.digest)
-    length = _check_content(upload.kind, permit, staged)
+    check_digest(file.digest, upload.digest)
+    length = _check_content(upload.kind, permit, file)
     registry.metrics.admission_seconds.observe(time.perf_counter() - started)
-    staged.sync()
-    registry.store.put_file(blob_key(staged.digest), staged.path)
-    known = _possess(registry, upload, staged.size, length)
-    return FileReceipt(digest=staged.digest, size=staged.size), known
+    put.finish()
+    known = _possess(registry, upload, file.size, length)
+    return FileReceipt(digest=upload.digest, size=file.size), known
 
 
-def _check_content(kind: str, permit: Permit, staged: StagedFile) -> float | None:
+def _check_content(kind: str, permit: Permit, file: Arrived) -> float | None:
     """Checks 5 to 9; the norm of a file with tensors."""
     if kind == "update":
-        check_json(staged.read_at(0, staged.size))
+        check_json(file.read_at(0, file.size))
         return None
-    header = read_header(staged, staged.size)
+    header = read_header(file, file.size)
     check_schema(header, permit.schema)
-    length = norm(float_chunks(staged, header.data_start, staged.size))
+    length = norm(float_chunks(file, header.data_start, file.size))
     if not math.isfinite(length):
         raise Refused("non_finite", "the file holds NaN or infinite values", hint="the training diverged")
     return length
+
+
+def possesses(session: Session, upload: Upload) -> bool:
+    """Whether this principal has sent these bytes in this round."""
+    place = (str(upload.principal), upload.uid, upload.round, upload.digest, upload.kind)
+    return session.get(Possession, place) is not None
 
 
 def _possess(registry: Registry, upload: Upload, size: int, length: float | None) -> bool:
@@ -153,8 +222,7 @@ def _possess(registry: Registry, upload: Upload, size: int, length: float | None
     with registry.database.writing() as session:
         if session.get(Blob, upload.digest) is None:
             session.add(Blob(digest=upload.digest, size=size, norm=length))
-        place = (principal, upload.uid, upload.round, upload.digest, upload.kind)
-        if session.get(Possession, place) is not None:
+        if possesses(session, upload):
             return True
         session.add(
             Possession(principal=principal, uid=upload.uid, number=upload.round, digest=upload.digest, kind=upload.kind)
@@ -162,7 +230,8 @@ def _possess(registry: Registry, upload: Upload, size: int, length: float | None
     return False
 
 
-def _refuse(registry: Registry, upload: Upload, error: PilotError) -> None:
+def refuse(registry: Registry, upload: Upload, error: PilotError) -> None:
+    """Count a refusal, and record it under the sender's name if it is the sender's fault."""
     registry.metrics.uploads.labels(upload.kind, "refused", error.code).inc()
     if isinstance(error, Refused) and upload.principal.client:
         # Under the sender's own name: nobody can spoil another client's round by failing in its place.

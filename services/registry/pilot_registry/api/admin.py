@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pilot_http.app import PREFIX
-from pilot_proto.registry import AuditPage, GcReport, ReindexReport, RejectionPage
+from pilot_proto.registry import AuditPage, CheckReport, GcReport, ReindexReport, RejectionPage
 
-from pilot_registry import audit, garbage, rejections
+from pilot_registry import audit, garbage, integrity, rejections
 from pilot_registry.context import InRegistry
 from pilot_registry.paging import DEFAULT_LIMIT, Cursor, Limit
 from pilot_registry.strictly import MAX_BODY_BYTES
@@ -44,3 +44,9 @@ def reindex(registry: InRegistry) -> ReindexReport:
     """Rebuild the index from the store's journal."""
     records, versions = registry.journal.rebuild()
     return ReindexReport(records=records, versions=versions)
+
+
+@router.get("/admin/check")
+def check_integrity(registry: InRegistry, deep: bool = False) -> CheckReport:
+    """Compare store, index and journal; `deep` hashes every blob that is needed, which reads them all."""
+    return integrity.check(registry, deep=deep)

@@ -13,6 +13,8 @@ router = APIRouter(tags=["files"])
 
 RESOLVE = "/{ns}/{repo}/resolve/{rev}/{path:path}"
 
+MEDIA_TYPES = {"json": "application/json", "md": "text/markdown; charset=utf-8"}
+
 BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: BYTES,
@@ -44,7 +46,7 @@ def resolve(
     if wanted:
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{found.size}"
         code = status.HTTP_206_PARTIAL_CONTENT
-    media_type = "application/json" if path.endswith(".json") else "application/octet-stream"
+    media_type = MEDIA_TYPES.get(path.rpartition(".")[2], "application/octet-stream")
     if request.method == "HEAD":
         return Response(status_code=code, headers=headers, media_type=media_type)
-    return StreamingResponse(download.stream(registry, found.digest, begin, end), code, headers, media_type=media_type)
+    return StreamingResponse(download.stream(registry, found, begin, end), code, headers, media_type=media_type)

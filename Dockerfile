@@ -1,0 +1,69 @@
+# One stage per image on a common base; each environment is what its lock says, hash for hash.
+#
+#   docker build --target registry -t pilot/registry .          (also: aggregator, trainer, minio)
+#
+# `make images` builds all of them. BASE_IMAGE is Python 3.11 on Debian; where no registry can be reached, any local
+# image with python3 and python3-venv does. Plain instructions only, so that old builders can follow.
+ARG BASE_IMAGE=python:3.11-slim
+
+FROM ${BASE_IMAGE} AS tools
+WORKDIR /source
+COPY requirements/build.lock requirements/
+RUN python3 -m venv /tools && /tools/bin/pip install --no-cache-dir --require-hashes -r requirements/build.lock
+ENV UV_NO_CACHE=1 UV_LINK_MODE=copy VIRTUAL_ENV=/opt/pilot
+RUN /tools/bin/uv venv --python "$(command -v python3)" /opt/pilot
+COPY tools/wheels.sh tools/
+
+# Dependencies change seldom and sources often: two layers.
+FROM tools AS registry-environment
+COPY requirements/registry.lock requirements/
+RUN /tools/bin/uv pip sync --require-hashes --compile-bytecode requirements/registry.lock
+COPY proto proto
+COPY disk disk
+COPY http http
+COPY services/registry services/registry
+RUN tools/wheels.sh proto disk http services/registry
+
+FROM tools AS aggregator-environment
+COPY requirements/aggregator.lock requirements/
+RUN /tools/bin/uv pip sync --require-hashes --compile-bytecode requirements/aggregator.lock
+COPY proto proto
+COPY disk disk
+COPY http http
+COPY client client
+COPY services/aggregator services/aggregator
+RUN tools/wheels.sh proto disk http client services/aggregator
+
+FROM tools AS trainer-environment
+COPY requirements/trainer.lock requirements/
+RUN /tools/bin/uv pip sync --require-hashes requirements/trainer.lock
+COPY proto proto
+COPY client client
+COPY data data
+COPY model model
+COPY services/trainer services/trainer
+RUN tools/wheels.sh proto client data model services/trainer
+
+# What runs: an unprivileged user, a root file system that may be read-only, no compiler, no package manager of ours.
+FROM ${BASE_IMAGE} AS runtime
+ENV PATH=/opt/pilot/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+USER 10001:10001
+WORKDIR /tmp
+
+FROM runtime AS registry
+COPY --from=registry-environment /opt/pilot /opt/pilot
+ENTRYPOINT ["python", "-m", "pilot_registry"]
+
+FROM runtime AS aggregator
+COPY --from=aggregator-environment /opt/pilot /opt/pilot
+ENTRYPOINT ["python", "-m", "pilot_aggregator"]
+
+FROM runtime AS trainer
+COPY --from=trainer-environment /opt/pilot /opt/pilot
+ENTRYPOINT ["python", "-m", "pilot_trainer"]
+
+# Built from its Go module by tools/minio.sh: there is no image of it any more.
+FROM scratch AS minio
+COPY .minio/bin/minio /minio
+USER 10001:10001
+ENTRYPOINT ["/minio"]

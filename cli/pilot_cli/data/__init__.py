@@ -1,0 +1,1 @@
+"""`pilot data`: a client's data in, and looked at; needs no server, no torch and no GPU."""

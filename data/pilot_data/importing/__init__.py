@@ -1,0 +1,1 @@
+"""From CSV, JSONL and COCO files to a client's data folder."""

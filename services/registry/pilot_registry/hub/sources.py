@@ -1,0 +1,92 @@
+"""Where a card's facts come from: the manifest, the plan that made it, and two rounds' ledgers."""
+
+import logging
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pilot_proto.assignment import FileRef
+from pilot_proto.base import Stored
+from pilot_proto.canonical import digest_of
+from pilot_proto.manifest import Manifest
+from pilot_proto.plan import Ledger, MergePlan, TaskMean
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pilot_registry.context import Registry
+from pilot_registry.hub.card import CardFacts, card
+from pilot_registry.store.port import BlobMissing, blob_key
+from pilot_registry.tables import Namespace, Round, Version
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=Stored)
+
+PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What to read for a card, found in the index."""
+
+    commit: str
+    manifest: Manifest
+    ledgers: tuple[str, ...]
+    """Digests, of its own round's and of the next one's."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A file that is made when it is read."""
+
+    reference: FileRef
+    body: bytes
+
+
+def has_card(version: Version) -> bool:
+    """Whether a card is made for a version: an adapter that was published, unlike an update, is for others to use."""
+    return version.kind != "update"
+
+
+def sources(session: Session, version: Version) -> Sources:
+    """Where the facts about a version are."""
+    manifest = Manifest.model_validate_json(version.manifest)
+    query = (
+        select(Round.ledger)
+        .join(Namespace, Namespace.uid == Round.uid)
+        .where(Namespace.run == manifest.run, Round.number.in_((manifest.round, manifest.round + 1)))
+        .order_by(Round.number)
+    )
+    return Sources(version.commit, manifest, tuple(ledger for ledger in session.scalars(query) if ledger))
+
+
+def generate(registry: Registry, found: Sources) -> Generated:
+    """The card of a version. What its store has lost is left out of it, and logged."""
+    m = found.manifest
+    plan = _read(registry, MergePlan, m.plan) if m.plan else None
+    ledgers = [_read(registry, Ledger, digest) for digest in found.ledgers]
+    rules = [made.rule for made in plan.kinds if made.kind == m.kind] if plan else []
+    means = [mean for ledger in ledgers if ledger for mean in ledger.task_means if _concerns(mean, m)]
+    body = card(CardFacts(found.commit, m, next(iter(rules), None), tuple(means)))
+    return Generated(FileRef(digest=digest_of(body), size=len(body)), body)
+
+
+def _concerns(mean: TaskMean, m: Manifest) -> bool:
+    return mean.round == m.round and m.task in (None, mean.task)
+
+
+def _read(registry: Registry, document: type[T], digest: str) -> T | None:
+    try:
+        return document.read(_whole(registry, digest))
+    except (BlobMissing, ValidationError) as error:
+        log.warning("a card goes without %s, which cannot be read: %s", digest, error)
+        return None
+
+
+def _whole(registry: Registry, digest: str) -> bytes:
+    # The index does not know the sizes of plans and ledgers: a replay of the journal brings no rows for them.
+    body = b""
+    with registry.store.open(blob_key(digest)) as reader:
+        while piece := reader.read_at(len(body), PIECE_BYTES):
+            body += piece
+    return body
