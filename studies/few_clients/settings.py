@@ -35,7 +35,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("m0", "pilot, M = 0", text=_nearest(0), splits=SPLITS),
     Setting("m1", "pilot, M = 1", text=_nearest(1), splits=SPLITS),
     Setting("m2", "pilot, M = 2", text=_nearest(2), splits=SPLITS),
-    Setting("alone", "stage 1 three times, M = 0", text=_nearest(0), rounds=("stage-1", "stage-1", "stage-1")),
+    Setting("alone", "alone: stage 1 three times", text=_nearest(0), rounds=("stage-1", "stage-1", "stage-1")),
 )
 """Those with `val` are chosen among. `alone` federates nothing: it is what two branches do, where `local` has one."""
 

@@ -10,7 +10,7 @@ from studies.few_clients.settings import SETTINGS, Setting
 
 PAGE = Path(__file__).parents[2] / "docs" / "few-clients.md"
 BEGIN, END = "<!-- made by studies/few_clients/table.py -->", "<!-- end -->"
-REFERENCES = ("local", "fedavg")
+REFERENCES = ("local", "fedavg", "alone")
 POINTS: tuple[Point, ...] = ("merged", "local")
 ROUNDS = (1, 2, 3)
 
@@ -23,8 +23,8 @@ def tables(runs: Sequence[Measured], settings: Sequence[Setting] = SETTINGS) -> 
     first = comparison.chosen(runs, [setting.name for setting in candidates])
     best = comparison.chosen(runs, [setting.name for setting in candidates if setting.method == "pilot"])
     parts = [
-        f"Training seeds {named}. By `merged` on `val` the choice is {titles[first]}; of Pilot's settings it is "
-        f"**{titles[best]}**.",
+        f"Training seeds {named}. By `merged` on `val` the best of all is {titles[first]}, and of Pilot's settings "
+        f"(bold) {titles[best]}.",
         "After the last merge (`merged`):",
         _levels(runs, settings, "merged", best),
         "Before the last merge, on the clients' own models (`local`):",
@@ -80,6 +80,7 @@ def _gains(runs: Sequence[Measured], settings: Sequence[Setting]) -> str:
         [setting.title, *(_gain(comparison.gain(runs, setting.name, other, task)) for task in TASKS), other]
         for other in REFERENCES
         for setting in settings
+        if setting.name != other
     ]
     return _table(["setting", *TASKS, "minus"], rows)
 

@@ -15,7 +15,7 @@ from environments import python_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/first-week.md"
-LATE_PATIENTS = 10
+LATE_PATIENTS = 16
 MARK = "@@ command "
 
 

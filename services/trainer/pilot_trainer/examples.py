@@ -34,7 +34,7 @@ class Questions:
 
 
 def training_data(folder: Path, spec: DatasetSpec, chat: Chat, max_length: int) -> TrainingData:
-    """The train split, tokenised. Raises DataError as `read_split` does; an answer that does not fit is a bad record."""
+    """The train split, tokenised. Raises DataError as `read_split` does; an answer that does not fit is a bad one."""
     records = read_split(folder, spec, "train")
     examples, bad, cut = [], list(records.bad), 0
     for sample in records.samples:

@@ -124,7 +124,7 @@ class Learner:
         later = num_trained * (0 if self.optimiser.state else 8)
         later += num_trained * (4 if self.accelerator.num_processes > 1 else 0)
         try:
-            found = micro_batch_size(size, self.micro, cuda_memory(device, later), self._trial)
+            found = micro_batch_size(size, self.micro, cuda_memory(device, later), self.trial)
         except NothingFits:
             found = 0
         # The smallest of all processes; their batches must be cut alike.
@@ -135,13 +135,16 @@ class Learner:
             )
         return found
 
-    def _trial(self, size: int) -> None:
-        """What two micro-batches of a step need: the second meets the gradients of the first."""
+    def trial(self, size: int) -> None:
+        """Two micro-batches of the longest samples, as in a step: the second meets the gradients of the first.
+
+        Leaves nothing behind.
+        """
         longest = sorted(self._examples, key=lambda e: len(e.encoded.ids))[-size:]
         (micro,) = micro_batches(longest, size, "token-mean", self._pad_token)
         device = self.accelerator.device
         try:
-            with torch.random.fork_rng([device]):
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):
                 for _ in range(2):
                     with autocast(device, self.settings.precision):
                         H_BNV = self._features(micro.images) if micro.images else None

@@ -18,6 +18,7 @@ from pilot_proto.training import Training
 from pilot_trainer.batches import Example
 from pilot_trainer.initial import start_of_training
 from pilot_trainer.optimiser_state import keep_moments, moments
+from pilot_trainer.probe import Memory, micro_batch_size
 from pilot_trainer.student import Student
 from pilot_trainer.train import Learner
 
@@ -232,3 +233,32 @@ def test_checkpointing_changes_no_gradient(batch):
     for name, gradient in found[0].items():
         assert (gradient is None) == (found[1][name] is None), name
         assert gradient is None or torch.equal(gradient, found[1][name]), name
+
+
+@pytest.mark.parametrize("program", ["stage-1", "stage-2"])
+def test_a_trial_for_the_micro_batch_leaves_nothing_behind(program):
+    tried, untried = learner(program), learner(program)
+    tried.student.train()
+    state = torch.get_rng_state()
+    tried.trial(4)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(p.grad is None for p in tried.trained.values())
+    assert tried.student.connector.take_trace() is None
+    tried.student.eval()
+    tried.accumulate()
+    untried.accumulate()
+    for name, parameter in tried.trained.items():
+        assert torch.equal(parameter.grad, untried.trained[name].grad), name
+
+
+def test_a_trial_that_runs_out_of_memory_leaves_nothing_behind_either():
+    def full(images):
+        if len(images) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return features(images)
+
+    work = learner("stage-1", [e for e in BATCH if e.image is not None])
+    work._features = full
+    memory = Memory(room=1 << 40, peak_of=lambda trial: trial() or 1)
+    assert micro_batch_size(8, None, memory, work.trial) == 2
+    assert all(p.grad is None for p in work.trained.values())
