@@ -83,7 +83,9 @@ def test_every_model_of_the_contract_is_in_a_schema():
         described |= {document.__name__, *export.schema(document).get("$defs", {})}
     for module in pkgutil.iter_modules(pilot_proto.__path__):
         for name, model in inspect.getmembers(importlib.import_module(f"pilot_proto.{module.name}"), inspect.isclass):
-            if issubclass(model, BaseModel) and model not in (BaseModel, Request, Stored) and name[0] != "_":
+            # config.json, which pilot_proto.llava reads, is a document of transformers, not of ours.
+            ours = issubclass(model, BaseModel) and model.__module__ not in ("pilot_proto.base", "pilot_proto.llava")
+            if ours and model is not BaseModel and name[0] != "_":
                 assert name in described
 
 

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import yaml
 from pilot_proto.base import Request
-from pilot_proto.names import Name
 from pilot_proto.problem import FieldError, InvalidDocument, validated
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,7 +53,7 @@ class JobTemplate(_OfKubernetes):
 class JobTemplatesSpec(Request):
     namespace: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """Where Jobs are made."""
-    templates: dict[Name, JobTemplate] = Field(min_length=1)
+    templates: dict[str, JobTemplate] = Field(min_length=1)
     """One for each client, and one for `base`, which prepares round 0."""
 
 
