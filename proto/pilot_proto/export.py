@@ -70,6 +70,8 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     registry.RetireReport,
     registry.GcReport,
     registry.ReindexReport,
+    registry.CheckReport,
+    registry.UploadView,
     problem.Problem,
     tensors.TensorSpec,
     tensors.Header,

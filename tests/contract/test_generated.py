@@ -14,7 +14,6 @@ import pytest
 from contract.conftest import ROOT
 from pilot_proto import export
 from pilot_proto.assignment import Assignment
-from pilot_proto.base import Request, Stored
 from pilot_proto.grant import Publication, SealedRound
 from pilot_proto.manifest import Manifest
 from pilot_proto.plan import Ledger, MergePlan
