@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 PACKAGES := proto disk http client data model digits cli services
-CODE := $(PACKAGES) tests benchmarks tools
+CODE := $(PACKAGES) tests benchmarks studies tools
 
 .PHONY: help setup demo test check bench schema fmt environments minio lock base clean
 
@@ -22,7 +22,7 @@ test: setup ## Every test that needs no cluster
 check: setup ## Format, lint, types, imports, schema drift
 	@$(BIN)/ruff format --check --quiet $(CODE) && echo "format  ok"
 	@$(BIN)/ruff check --quiet $(CODE) && echo "lint    ok"
-	@$(BIN)/mypy $(PACKAGES) tools && echo "types   ok"
+	@$(BIN)/mypy $(PACKAGES) studies tools && echo "types   ok"
 	@set -o pipefail; $(BIN)/lint-imports --no-logo | tail -n 1
 	@$(BIN)/python tools/schema.py --check && echo "schema  ok"
 	@$(BIN)/python tools/troubleshooting.py --check && echo "codes   ok"

@@ -37,4 +37,4 @@ def _commands(block: str) -> Iterator[str]:
     joined = block.replace("\\\n", " ")
     for line in joined.splitlines():
         if line.startswith("$ "):
-            yield re.sub(r"\s+", " ", line.removeprefix("$ ").split("  #")[0]).strip()
+            yield re.sub(r"\s+", " ", re.split(r"\s+# ", line.removeprefix("$ "))[0]).strip()

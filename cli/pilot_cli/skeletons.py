@@ -93,7 +93,7 @@ spec:
     seed: 0
   merge:
     connector: {{rule: per-task-mean}}   # a task of one client keeps that client's connector, as it is
-{_noted(f"    text: {{rule: nearest, neighbours: {neighbours(count)}}}", "the paper: 6 of 8 others")}
+{_noted(f"    text: {{rule: nearest, neighbours: {neighbours(count)}}}", _of_neighbours(departments))}
   participation:
     quorum: "80%"                      # rounded up: {quorum} of {count} must answer, or the round fails
   evaluation: {{split: test, samples: 200}}   # samples per client; choose settings with split: val
@@ -107,6 +107,12 @@ def _noted(text: str, note: str) -> str:
 def neighbours(num_clients: int) -> int:
     """The paper's share of the others, rounded down; at least one."""
     return max(1, (num_clients - 1) * PAPER_NEIGHBOURS // PAPER_OTHERS)
+
+
+def _of_neighbours(departments: Sequence[Department]) -> str:
+    if len(_tasks(departments)) == len(departments):
+        return "no two share a task: 0 measured better, docs/few-clients.md"
+    return "the paper: 6 of 8 others"
 
 
 def _tasks(departments: Sequence[Department]) -> list[str]:

@@ -50,7 +50,7 @@ def test_a_lock_is_as_new_as_what_it_was_made_from_and_names_no_host(lock):
 
 
 def test_there_is_a_lock_for_each_service_and_for_developers():
-    assert [file.stem for file in LOCKS] == ["aggregator", "build", "dev", "model", "registry", "trainer"]
+    assert [file.stem for file in LOCKS] == ["aggregator", "build", "dev", "digits", "model", "registry", "trainer"]
 
 
 def test_services_that_need_no_torch_do_not_lock_it():
