@@ -14,7 +14,14 @@ from rich.text import Text
 from pilot_cli.output import console
 
 POLL_S = 0.5
-STATE_STYLES = {"Answered": "green", "Running": "cyan", "Failed": "red", "Lost": "red", "Held": "yellow"}
+STATE_STYLES = {
+    "Answered": "green",
+    "Running": "cyan",
+    "Pending": "yellow",
+    "Held": "yellow",
+    "Failed": "red",
+    "Lost": "red",
+}
 
 
 def follow(aggregator: AggregatorClient, name: str) -> RunView:

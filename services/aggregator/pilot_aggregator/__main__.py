@@ -3,30 +3,41 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
+import uuid
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from filelock import FileLock, Timeout
 from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 from pilot_disk.database import connect, upgrade
-from pilot_http.auth import read_keys
+from pilot_disk.faults import DatabaseUnusable
+from pilot_http.identity import IdentityUnusable, authenticator
 
 from pilot_aggregator.app import build_app
 from pilot_aggregator.clock import Clock, SystemClock
 from pilot_aggregator.federation import FederationFile
+from pilot_aggregator.jobs.backend import JobBackend
 from pilot_aggregator.jobs.local import LocalBackend
 from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.rounds.act import Actor
+from pilot_aggregator.rounds.announcements import Announcements
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.service import Service
 from pilot_aggregator.settings import Settings
-from pilot_aggregator.store.store import MIGRATIONS, Store
+from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, Store
 from pilot_aggregator.webhook import Receiver, Webhook
+
+if TYPE_CHECKING:
+    from pilot_aggregator.jobs.kubernetes.api import Cluster
+    from pilot_aggregator.jobs.kubernetes.lease import Lease
 
 log = logging.getLogger("pilot_aggregator")
 
@@ -47,13 +58,30 @@ def main() -> int:
         return 75
     # Inherited by the fork server before it imports torch: more threads than cores make every job many times slower.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads_per_job))
-    service = put_together(settings)
-    app = build_app(service, read_keys(settings.keys), settings.allowed_hosts)
-    service.loop.start()
-    if webhook := service.reconciler.webhook:
-        webhook.start()
+    try:
+        service = put_together(settings)
+    except DatabaseUnusable as error:
+        log.error("PILOT_AGGREGATOR_DATABASE_URL: %s", error)
+        return 75
+    try:
+        app = build_app(service, authenticator(settings, settings.keys), settings.allowed_hosts)
+    except IdentityUnusable as error:
+        log.error("%s", error)
+        service.close()
+        return 78
+    lease = lease_of(settings, service)
+    if lease is None:
+        begin(service)
     server = uvicorn.Server(
-        uvicorn.Config(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2)
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            ssl_certfile=settings.tls_cert_file,
+            ssl_keyfile=settings.tls_key_file,
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+        )
     )
     try:
         # Once it has shut down, uvicorn raises the signal that ended it again.
@@ -61,22 +89,55 @@ def main() -> int:
             server.run()
     finally:
         service.loop.stop()
-        if webhook:
+        if webhook := service.reconciler.webhook:
             webhook.stop()
         service.close()
+        if lease is not None:
+            lease.stop()
     return 0
+
+
+def begin(service: Service) -> None:
+    """Start to drive runs."""
+    service.loop.start()
+    if webhook := service.reconciler.webhook:
+        webhook.start()
+
+
+def lease_of(settings: Settings, service: Service) -> "Lease | None":
+    """The Lease, tried for from now on, where there are replicas: whoever gets it begins, whoever loses it ends."""
+    if not settings.lease:
+        return None
+    from pilot_aggregator.jobs.kubernetes.api import Cluster
+    from pilot_aggregator.jobs.kubernetes.lease import Lease
+
+    def lead(fence: int) -> None:
+        service.store.take_over(fence)
+        service.reconciler.up_since = service.clock.now()
+        begin(service)
+
+    def lost() -> None:
+        # Nothing that is under way may go on. What is started next stands by.
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def connect() -> "Coroutine[Any, Any, Cluster]":
+        return Cluster.connect(settings.pod_namespace, settings.kubeconfig)
+
+    lease = Lease(connect, settings.lease, f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}", service.store.fence)
+    lease.start(lead, lost)
+    return lease
 
 
 def put_together(settings: Settings) -> Service:
     """The parts, connected."""
     engine = connect(settings.database)
-    upgrade(engine, MIGRATIONS)
-    store = Store(engine)
+    upgrade(engine, MIGRATIONS, LANDMARK)
+    store = Store(engine, fenced=bool(settings.lease))
     clock = SystemClock()
     federation = FederationFile(settings.federation)
     token = Token(file=settings.key_dir / "aggregator.key")
     registry = RegistryClient(Transport(settings.registry_url, token, patience_s=REGISTRY_PATIENCE_S))
-    backend = local_backend(settings)
+    backend = backend_of(settings, store)
     own_url = settings.public_url or f"http://{settings.host}:{settings.port}"
     attempts = Attempts(
         store,
@@ -85,7 +146,6 @@ def put_together(settings: Settings) -> Service:
         {"PILOT_AGGREGATOR_URL": own_url, "PILOT_REGISTRY_URL": settings.registry_url},
         federation.model_path,
     )
-    backend.warm_up()
     board: Board = {}
     woken = threading.Event()
     background = Background(woken.set)
@@ -95,7 +155,13 @@ def put_together(settings: Settings) -> Service:
     actor = Actor(store, registry, attempts, background, merges, clock, spool)
     webhook = webhook_of(settings, store, clock, own_url)
     reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now(), webhook)
-    loop = Loop(store, reconciler, settings.tick_s, woken, federation.now)
+    announcements = Announcements(store, backend.tell)
+
+    def look() -> None:
+        federation.now()
+        announcements.hand_on()
+
+    loop = Loop(store, reconciler, settings.tick_s, woken, look)
     return Service(store, federation, registry, attempts, background, reconciler, loop, board, clock, spool)
 
 
@@ -111,6 +177,21 @@ def webhook_of(settings: Settings, store: Store, clock: Clock, own_url: str) -> 
         public_url=own_url,
     )
     return Webhook(store, receiver, clock)
+
+
+def backend_of(settings: Settings, store: Store) -> JobBackend:
+    """Where jobs run. The libraries of a cluster are loaded only where there is one."""
+    if settings.backend == "local" or settings.job_templates is None:
+        backend = local_backend(settings)
+        backend.warm_up()
+        return backend
+    from pilot_aggregator.jobs.kubernetes.backend import KubernetesBackend
+    from pilot_aggregator.jobs.kubernetes.templates import read_templates
+
+    templates = read_templates(settings.job_templates)
+    return KubernetesBackend(
+        templates, kubeconfig=settings.kubeconfig, ttl_s=settings.job_ttl_s, fence=lambda: store.term
+    )
 
 
 def local_backend(settings: Settings) -> LocalBackend:

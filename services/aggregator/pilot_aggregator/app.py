@@ -1,30 +1,48 @@
 """The aggregator's application, put together from its parts; no state of its own."""
 
-from fastapi import FastAPI
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pilot_disk.faults import reason
 from pilot_http.app import build
 from pilot_http.auth import Authenticator
+from pilot_http.problems import Unavailable, problem_of, respond
 from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import OperationalError
 
 from pilot_aggregator.api import clients, events, rounds, runs
 from pilot_aggregator.metrics import Fleet
 from pilot_aggregator.policy import POLICY
 from pilot_aggregator.service import Service
 
+log = logging.getLogger(__name__)
+
 
 def build_app(service: Service, authenticate: Authenticator, hosts: list[str]) -> FastAPI:
     """The application over a service."""
     metrics = CollectorRegistry()
-    metrics.register(Fleet(service.store))
+    metrics.register(Fleet(service.store, service.attempts))
+    metrics.register(service.loop.seconds)
     app = build(
         service="aggregator",
         title="Pilot aggregator",
         authenticate=authenticate,
         policy=POLICY,
         metrics=metrics,
-        ready=service.store.check,
+        ready=service.check,
         hosts=hosts,
     )
+    app.add_exception_handler(OperationalError, _database_away)
     app.state.service = service
     for module in (runs, rounds, clients, events):
         app.include_router(module.router)
     return app
+
+
+def _database_away(request: Request, error: Exception) -> JSONResponse:
+    """Worth another try: trainers and people wait for a database that comes back."""
+    assert isinstance(error, OperationalError)
+    log.error("database fault at %s %s: %s", request.method, request.url.path, reason(error))
+    problem = Unavailable("the aggregator's database is busy or away", hint="try again shortly; /readyz says why")
+    return respond(request, problem_of(problem), {"Retry-After": "2"})

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from typing import get_args
 
 from pilot_proto.run import Phase
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pilot_aggregator.rounds.attempts import Attempts
+from pilot_aggregator.rounds.decide import ACTIVE
 from pilot_aggregator.store.store import Store
 
 
@@ -17,10 +19,11 @@ class Fleet(Collector):
     Client names are no labels: there may be many.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, attempts: Attempts) -> None:
         self._store = store
+        self._attempts = attempts
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Called at every scrape."""
         phases = self._store.count_by_phase()
         family = GaugeMetricFamily("pilot_runs", "Runs by phase", labels=["phase"])
@@ -31,7 +34,7 @@ class Fleet(Collector):
         attempts = GaugeMetricFamily(
             "pilot_attempts_active", "Attempts that have not ended, by state", labels=["state"]
         )
-        for state in ("Intended", "Queued", "Running"):
+        for state in sorted(ACTIVE):
             attempts.add_metric([state], states.get(state, 0))
         yield attempts
         told = self._store.count_deliveries()
@@ -39,3 +42,4 @@ class Fleet(Collector):
         for outcome in ("pending", "delivered", "given_up"):
             deliveries.add_metric([outcome], told.get(outcome, 0))
         yield deliveries
+        yield from self._attempts.figures()

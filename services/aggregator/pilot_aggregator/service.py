@@ -42,6 +42,11 @@ class Service:
         self.attempts.close()
         self.registry.transport.close()
 
+    def check(self) -> None:
+        """Raise if something that no run can do without is away."""
+        self.store.check()
+        self.attempts.check()
+
     def run(self, name: str) -> RunRecord:
         """The run.
 

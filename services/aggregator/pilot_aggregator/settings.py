@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pilot_http.identity import IdentitySettings
+from pydantic import AliasChoices, Field, model_validator
+from pydantic_settings import SettingsConfigDict
 
 
-class Settings(BaseSettings):
+class Settings(IdentitySettings):
     model_config = SettingsConfigDict(env_prefix="PILOT_AGGREGATOR_", frozen=True)
 
     state_dir: Path
@@ -26,7 +27,21 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8600
     allowed_hosts: list[str] = Field(default_factory=lambda: ["127.0.0.1", "localhost", "[::1]"])
-    backend: Literal["local"] = "local"
+    tls_cert_file: Path | None = None
+    """PEM certificate chain; with it the service speaks HTTPS only."""
+    tls_key_file: Path | None = None
+    """Its private key."""
+    backend: Literal["local", "kubernetes"] = "local"
+    job_templates: Path | None = None
+    """The Job skeleton of each client, for the Kubernetes backend."""
+    kubeconfig: Path | None = Field(default=None, validation_alias=AliasChoices("KUBECONFIG", "kubeconfig"))
+    """How to reach a cluster from outside; inside one the pod's own ServiceAccount does."""
+    lease: str = ""
+    """The Lease that decides which of several replicas leads. Empty for one aggregator on its database."""
+    pod_namespace: str = "default"
+    """Where the Lease is."""
+    job_ttl_s: int = Field(default=3600, ge=0)
+    """How long a Kubernetes Job and its log are kept once its outcome is stored."""
     job_entry: str = "pilot_trainer.program:run"
     """What a local job calls, as `module:function`."""
     max_parallel: int = Field(default=2, ge=1)
@@ -47,9 +62,27 @@ class Settings(BaseSettings):
     """Before the second attempt; each further wait is twice as long, up to an hour."""
 
     @model_validator(mode="after")
+    def _a_certificate_has_its_key(self) -> "Settings":
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("PILOT_AGGREGATOR_TLS_CERT_FILE and _TLS_KEY_FILE belong together: give both, or neither")
+        return self
+
+    @model_validator(mode="after")
     def _a_webhook_is_signed(self) -> "Settings":
         if self.webhook_url and self.webhook_secret_file is None:
             raise ValueError("a webhook is signed: PILOT_AGGREGATOR_WEBHOOK_URL needs _WEBHOOK_SECRET_FILE beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _kubernetes_has_templates(self) -> "Settings":
+        if self.backend == "kubernetes" and self.job_templates is None:
+            raise ValueError("Jobs are made from templates: PILOT_AGGREGATOR_BACKEND=kubernetes needs _JOB_TEMPLATES")
+        return self
+
+    @model_validator(mode="after")
+    def _replicas_share_a_database(self) -> "Settings":
+        if self.lease and (self.backend != "kubernetes" or not self.database_url):
+            raise ValueError("PILOT_AGGREGATOR_LEASE is for replicas: it needs _BACKEND=kubernetes and _DATABASE_URL")
         return self
 
     @property

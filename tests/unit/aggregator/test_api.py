@@ -89,6 +89,7 @@ def problem(response, status, code):
 # -- starting
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_run_is_created_with_its_place(api, service):
     response = api("POST", "/runs", json=document())
     assert response.status_code == 201
@@ -129,6 +130,7 @@ def test_a_name_is_taken_for_ever(api):
     assert "'t' exists" in found.detail
 
 
+@pytest.mark.usefixtures("each_database")
 def test_the_same_request_with_the_same_key_is_answered_again(api, service):
     key = {"Idempotency-Key": "k1"}
     first, again = (api("POST", "/runs", json=document(), headers=key) for _ in range(2))
@@ -166,6 +168,12 @@ def test_a_dry_run_starts_nothing_and_says_what_would_be(api, service):
     assert told["run"]["spec"]["training"]["lora"]["r"] == 64
     assert any("task 'caption' has one client" in line for line in told["warnings"])
     assert service.store.runs(None, 10, None) == []
+
+
+def test_a_dry_run_tells_whose_job_would_be_refused(api, service):
+    service.attempts._backend.refusals["vqa-1"] = "Forbidden: exceeded quota: gpus"
+    told = api("POST", "/runs?dry_run=true", json=document()).json()
+    assert "the job of 'vqa-1' would be refused: Forbidden: exceeded quota: gpus" in told["warnings"]
 
 
 BAD_RUNS = {
@@ -208,6 +216,7 @@ def test_a_body_that_is_neither_json_nor_yaml_is_refused(api, raw):
     assert "neither JSON nor YAML" in problem(api("POST", "/runs", content=raw), 422, "invalid").detail
 
 
+@pytest.mark.usefixtures("each_database")
 def test_starting_from_a_published_round(api, service, started):
     response = api("POST", "/runs", json=document("u", start_from={"run": "t", "round": 0}))
     assert response.status_code == 201
@@ -231,6 +240,7 @@ def test_starting_from_what_cannot_be_started_from(api, started, spec, status, c
 # -- lists
 
 
+@pytest.mark.usefixtures("each_database")
 def test_lists_are_paged_by_cursors(api, service):
     for number in range(5):
         service.clock.advance(1)
@@ -259,6 +269,7 @@ def test_an_unknown_phase_is_refused_with_those_there_are(api):
     assert "'Succeeded'" in fault.message
 
 
+@pytest.mark.usefixtures("each_database")
 def test_the_same_request_twice_at_one_moment_starts_one_run_and_has_one_answer(app, service, monkeypatch):
     """The first look finds nothing in either; the second to store finds what the first has stored."""
     meeting = threading.Barrier(2)
@@ -281,6 +292,7 @@ def test_the_same_request_twice_at_one_moment_starts_one_run_and_has_one_answer(
     assert answers[0].headers["Location"] == answers[1].headers["Location"]
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_list_is_chosen_by_phase(api, service, started):
     assert [r["metadata"]["name"] for r in api("GET", "/runs?phase=Training").json()["items"]] == ["t"]
     assert api("GET", "/runs?phase=Failed").json()["items"] == []
@@ -299,6 +311,7 @@ def test_the_trigger_never_takes_back(api, started, through, stands):
     assert api("POST", "/runs/t/rounds", json={"through": through}).json()["status"]["through"] == stands
 
 
+@pytest.mark.usefixtures("each_database")
 def test_the_trigger_of_a_manual_run_is_a_maximum(api, service):
     api("POST", "/runs", json=document(advance="manual"))
     steps = [(1, 1), (3, 3), (2, 3), ("end", 4)]
@@ -362,6 +375,7 @@ def attempt_ends(service, state="Failed", **values):
     service.store.change_attempt(attempt, NOW, state=state, **values)
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_client_that_failed_is_retried_with_a_fresh_budget(api, service, started):
     attempt_ends(service, exit_code=65)
     service.store.change_assignment(started.uid, 1, "vqa-1", failure="bad_data: none")
@@ -420,6 +434,7 @@ def test_a_retry_of_a_client_that_has_answered_says_so(api, service, started):
 
 
 @pytest.mark.parametrize("started", [HOLD], indirect=True)
+@pytest.mark.usefixtures("each_database")
 def test_a_verdict_is_recorded_with_its_reason(api, service, started):
     flag_vqa_1(service, started)
     assert api("POST", VERBS["verdict"][0], json=VERBS["verdict"][1]).status_code == 202
@@ -462,6 +477,7 @@ def test_logs_are_those_of_the_newest_attempt(api, service, started):
 # -- reading
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_run_shows_its_clients_with_their_progress(api, service, started):
     service.reconciler.views[started.uid, 1] = RoundView(admitted=(update_of("cap-1", "caption"),))
     service.attempts.follow(service.store.attempts(started.uid, 1))
@@ -566,12 +582,20 @@ def test_a_report_wakes_the_loop(api, service, started):
     assert service.loop._woken.is_set()
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_failure_is_recorded_with_its_reason(api, service, started):
     body = {"code": "bad_data", "message": "record 7 has no image"}
     assert as_client(api, "POST", "failure", json=body).status_code == 204
     assert service.assignment(started, 1, "vqa-1").failure == "bad_data: record 7 has no image"
     last = service.store.events_after(started.uid, 0)[-1]
     assert (last.type, last.client, last.message) == ("ClientFailed", "vqa-1", "bad_data: record 7 has no image")
+
+
+@pytest.mark.usefixtures("each_database")
+def test_a_failure_told_with_a_character_that_a_database_cannot_store_is_recorded_all_the_same(api, service, started):
+    body = {"code": "bad_data", "message": "record \0 has no image"}
+    assert as_client(api, "POST", "failure", json=body).status_code == 204
+    assert service.assignment(started, 1, "vqa-1").failure == "bad_data: record \N{SYMBOL FOR NULL} has no image"
 
 
 # -- roles
@@ -723,6 +747,7 @@ def test_an_ended_run_tells_all_its_events_and_closes_the_stream(app, service, s
     assert found[-1][2]["client"] == "vqa-1"
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_stream_resumes_after_the_last_event_that_was_seen(app, service, started):
     in_phase(service, "Cancelled")
     whole = read_events(app)

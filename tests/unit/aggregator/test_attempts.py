@@ -65,7 +65,13 @@ def test_a_job_is_told_where_everything_is(launched):
         "PILOT_MODEL_DIR": "/models/tiny",
         "PILOT_DATA_DIR": "/data/vqa-1",
     }
-    assert launched.rendered["labels"] == {"run": "t", "round": "1", "client": "vqa-1", "attempt": "1"}
+    assert launched.rendered["labels"] == {
+        "run": "t",
+        "run-uid": UID,
+        "round": "1",
+        "client": "vqa-1",
+        "attempt": "1",
+    }
 
 
 def test_an_intent_without_a_job_is_carried_out_by_the_next_look(attempts, store, backend):
@@ -99,6 +105,12 @@ def test_a_job_that_vanished_is_lost(attempts, store, backend, launched):
 
 FOLLOWED = {
     "queued": (JobState("Queued"), ("Queued", None, "")),
+    "pending": (
+        JobState("Pending", message="ErrImagePull: no such image"),
+        ("Pending", None, "ErrImagePull: no such image"),
+    ),
+    "unknown": (JobState("Unknown", message="NoContact: silent"), ("Unknown", None, "NoContact: silent")),
+    "cancelled": (JobState("Cancelled", message="Deleted: by hand"), ("Stopped", None, "Deleted: by hand")),
     "running": (JobState("Running", started_at=later(3)), ("Running", None, "")),
     "succeeded": (JobState("Succeeded", 0, "", later(3), later(9)), ("Succeeded", 0, "")),
     "failed": (JobState("Failed", 65, "no images", later(3), later(9)), ("Failed", 65, "no images")),
@@ -166,3 +178,56 @@ def test_every_attempt_has_a_name_of_its_own_for_ever():
     ]
     assert len({job_name(*each) for each in parts}) == len(parts)
     assert job_name(*parts[0]) == job_name(*parts[0])
+
+
+def test_a_job_that_cannot_even_be_rendered_ends_its_attempt_with_the_reason(attempts, store, backend):
+    backend.refusals["vqa-1"] = "NoTemplate: there is none for 'vqa-1'"
+    attempts.launch(run_record(), 1, "vqa-1", 1)
+    ended = the_one(store)
+    assert (ended.state, ended.exit_code) == ("Failed", 78)
+    assert ended.message == "NoTemplate: there is none for 'vqa-1'"
+    assert backend.jobs == {}
+
+
+def test_trying_out_asks_for_every_client_and_tells_of_those_refused(attempts, backend):
+    assert attempts.try_out(run_record()) == {}
+    backend.refusals["vqa-2"] = "Forbidden: exceeded quota"
+    assert attempts.try_out(run_record()) == {"vqa-2": "Forbidden: exceeded quota"}
+    assert backend.jobs == {}
+
+
+def test_only_an_outcome_that_is_stored_lets_a_job_go(attempts, store, backend, launched):
+    follow(attempts, store)
+    assert backend.settled == []
+    backend.end(launched.job)
+    follow(attempts, store)
+    assert backend.settled == [launched.job]
+
+
+def test_an_attempt_that_is_stopped_keeps_what_it_was_waiting_for(attempts, store, backend, launched):
+    backend.states[launched.job] = JobState("Pending", message="Unschedulable: no node")
+    follow(attempts, store)
+    attempts.stop(store.attempts(UID, 1), "Lost", "StartDeadline")
+    assert the_one(store).message == "StartDeadline: Unschedulable: no node"
+
+
+def test_waiting_that_somebody_should_look_into_is_an_event_once(attempts, store, backend, launched):
+    for message in ("", "ErrImagePull: not found", "ErrImagePull: back-off"):
+        backend.states[launched.job] = JobState("Pending", message=message)
+        follow(attempts, store)
+    assert events(store).count("AttemptPending") == 1
+    backend.states[launched.job] = JobState("Running", started_at=later(3))
+    assert follow(attempts, store).message == ""
+
+
+def test_contact_that_is_lost_and_found_is_no_second_start(attempts, store, backend, launched):
+    for phase in ("Running", "Unknown", "Running"):
+        backend.states[launched.job] = JobState(phase)
+        assert follow(attempts, store).state == phase
+    assert events(store).count("AttemptStarted") == 1
+
+
+def test_an_intent_is_carried_out_even_if_the_backend_sees_nothing(attempts, store, backend):
+    store.intend(UID, 1, "vqa-1", 1, "job-1", {"rendered": "by a predecessor"}, NOW)
+    backend.states["job-1"] = JobState("Unknown")
+    assert follow(attempts, store).created

@@ -170,12 +170,19 @@ def test_while_updates_come_in(situation, decision):
 
 
 OVERDUE = {
-    "a queued attempt may wait until the start deadline": (attempt(state="Queued"), 100, d.Wait()),
-    "a queued attempt is lost after the start deadline": (
-        attempt(state="Queued"),
+    "a pending attempt may wait until the start deadline": (attempt(state="Pending"), 100, d.Wait()),
+    "a pending attempt is lost after the start deadline": (
+        attempt(state="Pending"),
         101,
         d.Stop(("a",), "StartDeadline"),
     ),
+    "a pending attempt's time begins when it leaves the queue": (
+        attempt(state="Pending", started=90),
+        190,
+        d.Wait(),
+    ),
+    "a queued attempt waits for its turn as long as it takes": (attempt(state="Queued"), 999, d.Wait()),
+    "an attempt that cannot be seen is not given up": (attempt(state="Unknown", started=0), 999, d.Wait()),
     "an intended attempt is lost after the start deadline": (
         attempt(state="Intended"),
         101,
@@ -199,7 +206,7 @@ def test_deadlines_of_an_attempt(last, moment, decision):
     assert d.decide(seen(at_round(client("a", last))), later(moment)) == decision
 
 
-@pytest.mark.parametrize(("state", "limit"), [("Queued", 100), ("Running", 50)])
+@pytest.mark.parametrize(("state", "limit"), [("Pending", 100), ("Running", 50)])
 def test_a_restart_gives_every_attempt_its_time_again(state, limit):
     situation = seen(at_round(client("a", attempt(state=state))), up_since=later(500))
     assert d.decide(situation, later(500 + limit)) == d.Wait()
@@ -207,7 +214,7 @@ def test_a_restart_gives_every_attempt_its_time_again(state, limit):
 
 
 def test_overdue_attempts_are_stopped_together_and_before_anybody_is_launched():
-    round = at_round(client("a", attempt(state="Queued")), client("b", attempt(state="Queued")), client("c"))
+    round = at_round(client("a", attempt(state="Intended")), client("b", attempt(state="Pending")), client("c"))
     assert d.decide(seen(round), later(200)) == d.Stop(("a", "b"), "StartDeadline")
 
 

@@ -1,6 +1,7 @@
 """The loop over fakes: what it does in which order, and what it leaves for its successor."""
 
 import pytest
+from databases import every_database  # noqa: F401
 from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.reconcile import Reconciler

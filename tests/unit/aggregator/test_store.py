@@ -4,11 +4,13 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 
+import databases
 import pytest
+from databases import every_database  # noqa: F401
 from pilot_aggregator.rounds.assign import plan_round
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables
-from pilot_aggregator.store.store import MIGRATIONS, NameTaken, StaleStatus, Store
+from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, NameTaken, StaleStatus, Store
 from pilot_disk.database import connect, upgrade
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.plan import MergePlan
@@ -59,8 +61,8 @@ def write(store, run, **values):
 
 
 def test_migrations_from_nothing_make_every_table(tmp_path):
-    engine = connect(f"sqlite:///{tmp_path / 'new.sqlite'}")
-    upgrade(engine, MIGRATIONS)
+    engine = connect(databases.empty_for(tmp_path, "new.sqlite"))
+    upgrade(engine, MIGRATIONS, LANDMARK)
     there = inspect(engine).get_table_names()
     assert set(there) == {*tables.metadata.tables, "alembic_version"}
     for name, table in tables.metadata.tables.items():
@@ -68,9 +70,9 @@ def test_migrations_from_nothing_make_every_table(tmp_path):
 
 
 def test_migrating_again_changes_nothing_and_loses_nothing(tmp_path):
-    engine = connect(f"sqlite:///{tmp_path / 'new.sqlite'}")
+    engine = connect(databases.empty_for(tmp_path, "new.sqlite"))
     for _ in range(2):
-        upgrade(engine, MIGRATIONS)
+        upgrade(engine, MIGRATIONS, LANDMARK)
         store = Store(engine)
         if store.run("t") is None:
             store.create_run(run_record(), None, None)
@@ -79,8 +81,7 @@ def test_migrating_again_changes_nothing_and_loses_nothing(tmp_path):
 
 
 def test_sqlite_keeps_what_was_committed_through_a_power_cut(tmp_path):
-    store_in(tmp_path)
-    with connect(f"sqlite:///{tmp_path / 'aggregator.sqlite'}").connect() as sql:
+    with connect(f"sqlite:///{tmp_path / 'kept.sqlite'}").connect() as sql:
         found = {name: sql.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")}
         assert found == {"journal_mode": "wal", "synchronous": 2}
         assert sql.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
@@ -350,7 +351,7 @@ def test_of_two_writers_with_the_same_view_one_wins(tmp_path):
     begin, outcomes = threading.Barrier(4), []
 
     def conclude(number):
-        own = Store(connect(f"sqlite:///{tmp_path / 'aggregator.sqlite'}"))
+        own = store_in(tmp_path)
         begin.wait()
         try:
             write(own, view, round=number)
@@ -375,7 +376,7 @@ def test_writers_in_turn_lose_nothing_and_a_reader_holds_nobody_up(tmp_path):
     begin = threading.Barrier(3)
 
     def note(who):
-        own = Store(connect(f"sqlite:///{tmp_path / 'aggregator.sqlite'}"))
+        own = store_in(tmp_path)
         begin.wait()
         for number in range(20):
             own.add_event(UID, NOW, "Noted", number, who, "")

@@ -9,11 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import databases
 import yaml
-from pilot_aggregator.jobs.backend import JobConflict, JobRequest, JobState, Rendered
+from pilot_aggregator.jobs.backend import JobConflict, JobRejected, JobRequest, JobState, Rendered
 from pilot_aggregator.rounds.assign import History, RunPlan, plan_round
 from pilot_aggregator.store.records import RunRecord
-from pilot_aggregator.store.store import MIGRATIONS, Store
+from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, Store
 from pilot_disk.database import connect, upgrade
 from pilot_proto.assignment import AdapterRef, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.base import as_json
@@ -171,6 +172,8 @@ def run_record(name: str = "t", uid: str = UID, clients: dict[str, str] = CLIENT
 
 def store_in(folder: Path) -> Store:
     """A store on the database of a folder, which begins with the schema."""
+    if url := databases.url_for(folder, MIGRATIONS, LANDMARK):
+        return Store(connect(url))
     file = folder / "aggregator.sqlite"
     if not file.exists():
         file.write_bytes(_migrated())
@@ -183,7 +186,7 @@ def _migrated() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "aggregator.sqlite")
         engine = connect(f"sqlite:///{file}")
-        upgrade(engine, MIGRATIONS)
+        upgrade(engine, MIGRATIONS, LANDMARK)
         engine.dispose()
         return file.read_bytes()
 
@@ -208,8 +211,16 @@ class FakeBackend:
     states: dict[str, JobState] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     refuses: bool = False
+    told: list[tuple[str, str, str, str]] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
+    ended: dict[str, bool] = field(default_factory=dict)
+    """Runs that have ended, and whether they were cancelled."""
+    refusals: dict[str, str] = field(default_factory=dict)
+    """Clients whose jobs would be refused, and why."""
 
     def render(self, request: JobRequest) -> Rendered:
+        if (why := self.refusals.get(request.client, "")).startswith("NoTemplate"):
+            raise JobRejected(why)
         return {"client": request.client, "environment": request.environment, "labels": request.labels}
 
     def create(self, name: str, job: Rendered) -> None:
@@ -224,6 +235,24 @@ class FakeBackend:
 
     def delete(self, name: str) -> None:
         self.deleted.append(name)
+
+    def try_out(self, name: str, job: Rendered) -> str:
+        return self.refusals.get(job["client"], "")
+
+    def settle(self, name: str) -> None:
+        self.settled.append(name)
+
+    def end_run(self, run_uid: str, *, cancelled: bool) -> None:
+        self.ended[run_uid] = cancelled
+
+    def tell(self, run_uid: str, kind: str, reason: str, message: str) -> None:
+        self.told.append((run_uid, kind, reason, message))
+
+    def figures(self) -> Iterable[Any]:
+        return ()
+
+    def check(self) -> None:
+        """Always there."""
 
     def logs(self, name: str) -> str:
         return f"log of {name}\n"

@@ -23,6 +23,7 @@ from pilot_aggregator.rounds.advice import advice
 from pilot_aggregator.rounds.continuation import Source, check_source, continuation
 from pilot_aggregator.rounds.report import run_report
 from pilot_aggregator.service import Aggregator, Service
+from pilot_aggregator.store.records import RunRecord
 from pilot_aggregator.store.store import NameTaken
 
 router = APIRouter(prefix=PREFIX, tags=["runs"])
@@ -68,16 +69,16 @@ def create_run(
     source = _source(service, run.spec)
     if source:
         check_source(run.spec, clients, source)
+    model_license = creation.license_of(run, federation)
+    record, first = creation.new_run(run, uuid.uuid4().hex, clients, service.clock.now(), source, model_license)
     if dry_run:
         response.status_code = 200
         return DryRun(
             run=run,
             clients=tuple(c.name for c in clients),
-            warnings=tuple(advice(run.spec, clients, source)),
+            warnings=(*advice(run.spec, clients, source), *_refusals(service, record)),
             continues=continuation(run, clients, source) if source else None,
         )
-    model_license = creation.license_of(run, federation)
-    record, first = creation.new_run(run, uuid.uuid4().hex, clients, service.clock.now(), source, model_license)
     remember = (str(caller), idempotency_key, digest) if idempotency_key else None
     try:
         service.store.create_run(record, first, remember)
@@ -87,6 +88,7 @@ def create_run(
             return _created(service, response, known)
         hint = "choose another metadata.name; names stay taken so that adapters stay what they are called"
         raise coded(Conflict, "name_taken", f"a run named {run.metadata.name!r} exists", hint) from error
+    service.background.ensure((record.uid, 0, "try out"), lambda: _tell_refusals(service, record))
     service.loop.wake()
     return _created(service, response, record.name)
 
@@ -176,6 +178,21 @@ def _wish(service: Service, name: str, verb: Any, **wish: bool) -> RunView:
     service.store.request(record.uid, **wish)
     service.loop.wake()
     return service.view(service.run(name))
+
+
+def _refusals(service: Service, run: RunRecord) -> list[str]:
+    """Who could not start, as sentences: known before anything is."""
+    try:
+        refused = service.attempts.try_out(run)
+    except OSError as error:
+        return [f"whether the jobs could be made is not known: {error}"]
+    return [f"the job of {client!r} would be refused: {why}" for client, why in refused.items()]
+
+
+def _tell_refusals(service: Service, run: RunRecord) -> None:
+    """As events, at once: a client's first attempt may be hours away."""
+    for client, why in service.attempts.try_out(run).items():
+        service.store.add_event(run.uid, service.clock.now(), "JobRefused", 0, client, why)
 
 
 def _parsed(raw: bytes) -> Any:

@@ -1,15 +1,16 @@
 """The port to whatever runs a client's attempt: a process on this machine, a Kubernetes Job, later another site."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from prometheus_client.core import Metric
+
 Rendered = dict[str, Any]
 """A job as its backend understands it: plain JSON values, stored before it is created and never rendered again."""
 
-JobPhase = Literal[
-    "Queued", "Pending", "Running", "Succeeded", "Failed", "Disrupted", "Unknown", "Lost", "Cancelled"
-]
+JobPhase = Literal["Queued", "Pending", "Running", "Succeeded", "Failed", "Disrupted", "Unknown", "Lost", "Cancelled"]
 """`Queued` waits for its turn and may do so for ever; `Pending` may start and does not yet. `Unknown` is nobody's
 failure: whoever runs the job cannot be asked now. `Cancelled`: somebody else deleted it."""
 
@@ -78,6 +79,12 @@ class JobBackend(Protocol):
 
     def logs(self, name: str) -> str:
         """What the job printed, as far as it is kept."""
+
+    def tell(self, run_uid: str, kind: str, reason: str, message: str) -> None:
+        """Something happened to a run, for who looks where its jobs are. It may get lost."""
+
+    def figures(self) -> Iterable[Metric]:
+        """What it cost and how it went, for /metrics."""
 
     def check(self) -> None:
         """Raise OSError if jobs can be neither made nor observed now."""

@@ -19,13 +19,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing import forkserver
 from pathlib import Path
 
 from pilot_disk.files import write_atomically
+from prometheus_client.core import Metric
 
 from pilot_aggregator.jobs import shim
 from pilot_aggregator.jobs.backend import JobConflict, JobPhase, JobRequest, JobState, Rendered
@@ -91,6 +92,26 @@ class LocalBackend:
             return
         (folder / "deleted").touch()
         _terminate(folder / "lock")
+
+    def try_out(self, name: str, job: Rendered) -> str:
+        """A process can always be tried."""
+        return ""
+
+    def settle(self, name: str) -> None:
+        """A job's folder stays: it is small, and has the log."""
+
+    def end_run(self, run_uid: str, *, cancelled: bool) -> None:
+        """Jobs are stopped one by one, and nothing else is kept of a run."""
+
+    def tell(self, run_uid: str, kind: str, reason: str, message: str) -> None:
+        """Who looks at this machine looks at the aggregator's own events."""
+
+    def figures(self) -> Iterable[Metric]:
+        """None of its own."""
+        return ()
+
+    def check(self) -> None:
+        """This machine is always there."""
 
     def logs(self, name: str) -> str:
         log = self._folder / name / "log"

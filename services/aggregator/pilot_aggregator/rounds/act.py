@@ -218,6 +218,7 @@ class Actor:
             self.registry.revoke_grants(run.uid)
         if run.round >= 0:
             self.attempts.stop(self.store.attempts(run.uid, run.round), "Stopped", "the run has ended")
+        self.attempts.end_run(run, cancelled=isinstance(decision, d.Cancel))
         if run.spec.retention.raw_updates != "forever":
             # The round at work too: what was admitted in it is as private as what was merged.
             for number in range(run.published + 2):

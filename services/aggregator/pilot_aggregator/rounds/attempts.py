@@ -1,19 +1,32 @@
 """A client's attempts and the jobs behind them: created from stored intents, followed until they end."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.canonical import document_digest
 from pilot_proto.names import PREPARER
+from prometheus_client.core import Metric
 
 from pilot_aggregator.clock import Clock
-from pilot_aggregator.jobs.backend import JobBackend, JobConflict, JobRequest, JobState
+from pilot_aggregator.jobs.backend import JobBackend, JobPhase, JobRejected, JobRequest, JobState
 from pilot_aggregator.rounds.decide import ACTIVE, AttemptState
 from pilot_aggregator.store.records import AttemptRecord, RunRecord
 from pilot_aggregator.store.store import Store
 
 log = logging.getLogger(__name__)
+
+ENDS: Mapping[JobPhase, AttemptState] = {
+    "Succeeded": "Succeeded",
+    "Failed": "Failed",
+    "Disrupted": "Disrupted",
+    "Lost": "Lost",
+    "Cancelled": "Stopped",
+}
+"""What a job that has come to an end makes of its attempt."""
+
+REJECTED = 78
+"""The exit code of a job that could not be made: bad configuration, which no other attempt will mend."""
 
 
 class Attempts:
@@ -37,11 +50,15 @@ class Attempts:
     def launch(self, run: RunRecord, number: int, client: str, attempt: int) -> None:
         """Intend an attempt, then create its job. Killed in between, `follow` creates it from the intent."""
         request = self._request(run, number, client, attempt)
-        rendered = self._backend.render(request)
-        self._store.intend(run.uid, number, client, attempt, request.name, rendered, self._clock.now())
+        now = self._clock.now()
+        try:
+            rendered = self._backend.render(request)
+        except JobRejected as error:
+            self._reject(self._store.intend(run.uid, number, client, attempt, request.name, {}, now), error)
+            return
+        intended = self._store.intend(run.uid, number, client, attempt, request.name, rendered, now)
         reached(Boundary.INTENT_STORED)
-        intended = self._store.attempts(run.uid, number)
-        self._create(next(a for a in intended if a.client == client and a.attempt == attempt))
+        self._create(intended)
 
     def follow(self, attempts: Iterable[AttemptRecord]) -> None:
         """Write down what has become of the jobs that were at work."""
@@ -49,7 +66,7 @@ class Attempts:
         states = self._backend.observe([attempt.job for attempt in active]) if active else {}
         for attempt in active:
             state = states.get(attempt.job)
-            if state is None and not attempt.created:
+            if not attempt.created and (state is None or state.phase == "Unknown"):
                 self._create(attempt)
             elif state is None:
                 self._end(attempt, "Lost", "the job is gone and left no result")
@@ -61,7 +78,32 @@ class Attempts:
         for attempt in attempts:
             if attempt.state in ACTIVE:
                 self._backend.delete(attempt.job)
-                self._end(attempt, state, reason)
+                self._end(attempt, state, f"{reason}: {attempt.message}" if attempt.message else reason)
+
+    def end_run(self, run: RunRecord, *, cancelled: bool) -> None:
+        """Nothing of the run needs to go on."""
+        self._backend.end_run(run.uid, cancelled=cancelled)
+
+    def try_out(self, run: RunRecord) -> dict[str, str]:
+        """Client to why a job of its could not be made or started; those of whom nothing is known are left out."""
+        found = {}
+        for client in (PREPARER, *(member.name for member in run.clients)):
+            request = self._request(run, 0, client, 1)
+            try:
+                refusal = self._backend.try_out(request.name, self._backend.render(request))
+            except JobRejected as error:
+                refusal = str(error)
+            if refusal:
+                found[client] = refusal
+        return found
+
+    def figures(self) -> Iterable[Metric]:
+        """The backend's own."""
+        return self._backend.figures()
+
+    def check(self) -> None:
+        """Raise OSError if the backend can do nothing now."""
+        self._backend.check()
 
     def logs(self, attempt: AttemptRecord) -> str:
         """What the attempt printed."""
@@ -74,8 +116,8 @@ class Attempts:
     def _create(self, attempt: AttemptRecord) -> None:
         try:
             self._backend.create(attempt.job, attempt.rendered)
-        except JobConflict as error:
-            self._end(attempt, "Failed", str(error), exit_code=78)
+        except JobRejected as error:
+            self._reject(attempt, error)
             return
         except OSError as error:
             log.warning("job %s cannot be created now: %s", attempt.job, error)
@@ -85,17 +127,13 @@ class Attempts:
             self._store.change_attempt(attempt, self._clock.now(), created=True)
 
     def _note(self, attempt: AttemptRecord, state: JobState) -> None:
-        if state.phase == "Queued":
-            if attempt.state != "Queued":
-                self._store.change_attempt(attempt, self._clock.now(), state="Queued", created=True)
-        elif state.phase == "Running":
-            if attempt.state != "Running":
-                now = self._clock.now()
-                self._store.change_attempt(
-                    attempt, now, "AttemptStarted", state="Running", created=True, started_at=state.started_at
-                )
-        else:
-            self._end(attempt, state.phase, state.message, exit_code=state.exit_code, started_at=state.started_at)
+        if end := ENDS.get(state.phase):
+            self._end(attempt, end, state.message, exit_code=state.exit_code, started_at=state.started_at)
+        elif (state.phase, _reason(state.message)) != (attempt.state, _reason(attempt.message)):
+            now = self._clock.now()
+            values = {"state": state.phase, "message": state.message, "created": True}
+            known = {"started_at": state.started_at} if state.started_at else {}
+            self._store.change_attempt(attempt, now, _telling(attempt, state), **values, **known)
 
     def _end(self, attempt: AttemptRecord, state: AttemptState, message: str, **values: object) -> None:
         now = self._clock.now()
@@ -103,9 +141,15 @@ class Attempts:
         self._store.change_attempt(
             attempt, now, f"Attempt{state}", state=state, message=message, ended_at=now, created=True, **known
         )
+        if attempt.created:
+            self._backend.settle(attempt.job)
+
+    def _reject(self, attempt: AttemptRecord, error: JobRejected) -> None:
+        self._end(attempt, "Failed", str(error), exit_code=REJECTED)
 
     def _request(self, run: RunRecord, number: int, client: str, attempt: int) -> JobRequest:
-        labels = {"run": run.name, "round": str(number), "client": client, "attempt": str(attempt)}
+        numbers = {"round": str(number), "attempt": str(attempt)}
+        labels = {"run": run.name, "run-uid": run.uid, "client": client, **numbers}
         environment = {
             **self._environment,
             "PILOT_RUN": run.name,
@@ -115,7 +159,19 @@ class Attempts:
             # As it was when the run started: the federation may have changed since. Round 0 needs none.
             "PILOT_DATA_DIR": next((member.data for member in run.clients if member.name == client), ""),
         }
-        return JobRequest(job_name(run.uid, number, client, attempt), client, environment, labels)
+        name, deadline_s = job_name(run.uid, number, client, attempt), run.spec.participation.deadline_s
+        return JobRequest(name, client, environment, labels, deadline_s)
+
+
+def _telling(attempt: AttemptRecord, state: JobState) -> str | None:
+    """The event that a change deserves: work that begins, and waiting that somebody should look into."""
+    if state.phase == "Running":
+        return None if attempt.state == "Unknown" else "AttemptStarted"
+    return f"Attempt{state.phase}" if state.message else None
+
+
+def _reason(message: str) -> str:
+    return message.partition(":")[0]
 
 
 def job_name(uid: str, number: int, client: str, attempt: int) -> str:

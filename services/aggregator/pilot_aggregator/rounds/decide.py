@@ -16,8 +16,13 @@ from pilot_aggregator.rounds.participation import missing
 FATAL_EXITS = frozenset({64, 65, 78})
 """Bad assignment, bad data, bad configuration: the same again would end the same way."""
 
-AttemptState = Literal["Intended", "Queued", "Running", "Succeeded", "Failed", "Disrupted", "Lost", "Stopped"]
-ACTIVE: frozenset[AttemptState] = frozenset({"Intended", "Queued", "Running"})
+AttemptState = Literal[
+    "Intended", "Queued", "Pending", "Running", "Unknown", "Succeeded", "Failed", "Disrupted", "Lost", "Stopped"
+]
+ACTIVE: frozenset[AttemptState] = frozenset({"Intended", "Queued", "Pending", "Running", "Unknown"})
+STARTING: frozenset[AttemptState] = frozenset({"Intended", "Pending"})
+"""Nothing keeps these from starting but what is wrong with them. Who waits in a queue, or cannot be seen, has no
+deadline of its own; the round has one."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class AttemptSeen:
     intended_at: datetime
     exit_code: int | None = None
     started_at: datetime | None = None
+    """Of a pending attempt: when it left the queue."""
     progress_at: datetime | None = None
 
 
@@ -254,8 +260,8 @@ def _overdue(clients: list[ClientSeen], policy: Participation, up_since: datetim
         c.name
         for c in clients
         if (a := _active(c))
-        and a.state != "Running"
-        and _since(max(a.intended_at, up_since), now) > policy.start_deadline_s
+        and a.state in STARTING
+        and _since(max(a.started_at or a.intended_at, up_since), now) > policy.start_deadline_s
     ]
     if late:
         return Stop(tuple(late), "StartDeadline")

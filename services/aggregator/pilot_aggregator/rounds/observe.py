@@ -53,7 +53,7 @@ def clients_seen(
             admitted=assignment.client in admitted,
             attempts=tuple(_attempt_seen(a, heard) for a in attempts if a.client == assignment.client),
             budget_from=assignment.budget_from,
-            reason=assignment.failure,
+            reason=assignment.failure or _last_words(assignment.client, attempts),
             flagged=assignment.client in flagged,
             verdict=assignment.verdict if run.spec.admission.on_flag == "hold" else run.spec.admission.on_flag,
         )
@@ -98,9 +98,14 @@ def _state(run: RunRecord, client: ClientSeen, sealed: bool) -> str:
     last = client.attempts[-1].state if client.attempts else None
     if sealed or given_up(client, run.spec.participation):
         return "Lost" if last in ("Lost", "Stopped", None) else "Failed"
-    if last in ("Running", "Queued"):
+    if last in ("Queued", "Pending", "Running", "Unknown"):
         return last
     return "Waiting"
+
+
+def _last_words(client: str, attempts: Sequence[AttemptRecord]) -> str:
+    """What the newest attempt is waiting for, or how it ended, as its backend puts it."""
+    return next((attempt.message for attempt in reversed(attempts) if attempt.client == client), "")
 
 
 def _round_seen(round: RoundRecord, clients: tuple[ClientSeen, ...]) -> RoundSeen:

@@ -11,6 +11,7 @@ from pilot_client.errors import Unreachable
 from pilot_client.registry import RegistryClient
 from pilot_proto.grant import RoundView
 from pilot_proto.run import Condition, Phase, Progress
+from prometheus_client import Histogram
 from sqlalchemy.exc import OperationalError
 
 from pilot_aggregator.clock import Clock
@@ -196,6 +197,7 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._resting: dict[str, Rest] = {}
         self.last_tick: datetime | None = None
+        self.seconds = Histogram("pilot_reconcile_seconds", "Time to look at one run and act", registry=None)
 
     def start(self) -> None:
         self._thread.start()
@@ -232,7 +234,8 @@ class Loop:
 
     def _tick(self, name: str) -> None:
         try:
-            self._reconciler.tick(name)
+            with self.seconds.time():
+                self._reconciler.tick(name)
         except (Unreachable, OperationalError, OSError) as error:
             log.warning("run %s waits: %s", name, error)
         except StaleStatus:

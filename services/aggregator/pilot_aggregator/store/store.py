@@ -5,12 +5,13 @@ transaction and never changed afterwards. The status of a run is written once pe
 written it since it was read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pilot_disk.database import writer
+from pilot_disk.database import check, writer
 from pilot_proto.assignment import AdapterRef, Assignment, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.federation import Client
@@ -55,11 +56,20 @@ ROUND_DOCUMENTS: Mapping[str, Any] = {
 }
 
 
+NO_TERM = 0
+"""Before anybody has led."""
+
 MIGRATIONS = Path(__file__).parent / "migrations"
+LANDMARK = "runs"
+"""A table that only an aggregator's database has."""
 
 
 class NameTaken(Exception):
     """A run of that name exists."""
+
+
+class StaleLeader(OSError):
+    """Another aggregator leads now; nothing that this one concludes may be written."""
 
 
 class StaleStatus(Exception):
@@ -69,9 +79,48 @@ class StaleStatus(Exception):
 class Store:
     """All SQL of the aggregator."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, fenced: bool = False) -> None:
+        """Where several aggregators work on one database, writes are `fenced`: refused until `take_over`."""
         self._engine = engine
         self._writer = writer(engine)
+        self._fence = NO_TERM if fenced else None
+
+    # -- who leads
+
+    def fence(self) -> int:
+        """The highest term that anybody has led in."""
+        with self._engine.connect() as sql:
+            return sql.scalar(select(t.leadership.c.fence)) or NO_TERM
+
+    @property
+    def term(self) -> int:
+        """The one in which this aggregator leads."""
+        return self._fence or NO_TERM
+
+    def take_over(self, fence: int) -> None:
+        """From now on only writes of this term count.
+
+        Raises:
+            StaleLeader: a term as high or higher has begun.
+        """
+        with self._writer.begin() as sql:
+            known = sql.scalar(select(t.leadership.c.fence).with_for_update())
+            if known is not None and known >= fence:
+                raise StaleLeader(f"term {fence} is over: term {known} has begun")
+            row = {"id": 1, "fence": fence}
+            sql.execute(insert(t.leadership).values(row) if known is None else update(t.leadership).values(row))
+        self._fence = fence
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that counts only if this aggregator still leads when it is committed."""
+        with self._writer.begin() as sql:
+            if self._fence is not None:
+                # Shared until the commit: who takes over waits for it, and whoever comes after that finds another.
+                known = sql.scalar(select(t.leadership.c.fence).with_for_update(read=True))
+                if known != self._fence:
+                    raise StaleLeader(f"this aggregator's term ({self._fence}) is not the present one ({known})")
+            yield sql
 
     # -- runs
 
@@ -82,7 +131,7 @@ class Store:
             NameTaken: there is one of that name.
         """
         try:
-            with self._writer.begin() as sql:
+            with self._writing() as sql:
                 sql.execute(insert(t.runs).values(_run_row(run)))
                 if first is not None:
                     sql.execute(insert(t.rounds).values(_round_row(first)))
@@ -156,7 +205,7 @@ class Store:
             "revision": run.revision + 1,
         }
         where = and_(t.runs.c.uid == run.uid, t.runs.c.revision == run.revision)
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             if sql.execute(update(t.runs).where(where).values(values)).rowcount != 1:
                 raise StaleStatus(run.name)
             if delivery is not None:
@@ -164,7 +213,7 @@ class Store:
 
     def request(self, uid: str, **wish: Any) -> None:
         """Store what a person wants of a run: `paused`, `cancelling`, or `through` (the largest ever counts)."""
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             values: dict[str, Any] = {**wish, "revision": t.runs.c.revision + 1}
             query = update(t.runs).where(t.runs.c.uid == uid)
             if "through" in wish:
@@ -186,7 +235,7 @@ class Store:
 
     def open_round(self, uid: str, number: int, program: Program, assignments: list[Assignment], now: datetime) -> None:
         """Store a round with all its assignments, or none of it. The same again does nothing."""
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
             if sql.execute(select(t.rounds.c.number).where(where)).first():
                 return
@@ -199,7 +248,7 @@ class Store:
 
     def store_step(self, uid: str, number: int, now: datetime, event: str, message: str, **documents: Any) -> None:
         """Store the documents of a step; one that is there already stays as it is."""
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
             first = next(iter(documents))
             values = {
@@ -221,7 +270,7 @@ class Store:
         now: datetime,
     ) -> None:
         """The round is published: everything that follows from it, in one transaction."""
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number, t.rounds.c.publication.is_(None))
             values = {
                 "publication": dump(Publication, publication),
@@ -249,7 +298,7 @@ class Store:
     def change_assignment(self, uid: str, number: int, client: str, **values: Any) -> None:
         """`failure`, `budget_from`, `verdict` and `verdict_reason` of a client in a round."""
         where = and_(t.assignments.c.uid == uid, t.assignments.c.number == number, t.assignments.c.client == client)
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             sql.execute(update(t.assignments).where(where).values(values))
 
     def attempts(self, uid: str, number: int) -> list[AttemptRecord]:
@@ -259,16 +308,31 @@ class Store:
 
     def intend(
         self, uid: str, number: int, client: str, attempt: int, job: str, rendered: Rendered, now: datetime
-    ) -> None:
+    ) -> AttemptRecord:
         """Store that a job is about to be created."""
         row = {"job": job, "rendered": dump(Rendered, rendered), "state": "Intended", "created": False}
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             sql.execute(
                 insert(t.attempts).values(
                     uid=uid, number=number, client=client, attempt=attempt, message="", intended_at=now, **row
                 )
             )
             self._event(sql, uid, now, "AttemptIntended", number, client, job)
+        return AttemptRecord(
+            uid,
+            number,
+            client,
+            attempt,
+            job,
+            rendered,
+            "Intended",
+            False,
+            None,
+            "",
+            now,
+            started_at=None,
+            ended_at=None,
+        )
 
     def change_attempt(self, attempt: AttemptRecord, now: datetime, event: str | None = None, **values: Any) -> None:
         """What has become of a job."""
@@ -278,7 +342,7 @@ class Store:
             t.attempts.c.client == attempt.client,
             t.attempts.c.attempt == attempt.attempt,
         )
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             sql.execute(update(t.attempts).where(where).values(values))
             if event:
                 message = str(values.get("message", ""))
@@ -300,7 +364,7 @@ class Store:
 
     def change_delivery(self, delivery: Delivery, now: datetime, event: str | None = None, **values: Any) -> None:
         """How an attempt at one went; an event tells people, where there is something to tell."""
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             sql.execute(update(t.deliveries).where(t.deliveries.c.id == delivery.id).values(values))
             if event:
                 number = select(t.runs.c.round).where(t.runs.c.uid == delivery.uid)
@@ -319,7 +383,7 @@ class Store:
     # -- events
 
     def add_event(self, uid: str, now: datetime, type: str, round: int, client: str, message: str) -> None:  # noqa: A002
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             self._event(sql, uid, now, type, round, client, message)
 
     def events_after(self, uid: str, last: int, limit: int = 500) -> list[EventRecord]:
@@ -327,15 +391,27 @@ class Store:
         with self._engine.connect() as sql:
             return [EventRecord(**row._mapping) for row in sql.execute(query)]
 
+    def last_event(self) -> int:
+        """The newest event of any run."""
+        with self._engine.connect() as sql:
+            return sql.scalar(select(func.max(t.events.c.id))) or 0
+
+    def all_events_after(self, last: int, limit: int = 500) -> list[EventRecord]:
+        """Of all runs, in order."""
+        query = select(t.events).where(t.events.c.id > last).order_by(t.events.c.id).limit(limit)
+        with self._engine.connect() as sql:
+            return [EventRecord(**row._mapping) for row in sql.execute(query)]
+
     def forget_idempotency(self, before: datetime) -> None:
         """Keys are good for a day."""
-        with self._writer.begin() as sql:
+        with self._writing() as sql:
             sql.execute(t.idempotency.delete().where(t.idempotency.c.at < before - timedelta(days=1)))
 
     def check(self) -> None:
-        """Raise if the database does not answer."""
-        with self._engine.connect() as sql:
-            sql.execute(select(1))
+        """Raise DatabaseUnusable if the database does not answer, StaleLeader if only another may write into it."""
+        check(self._engine)
+        if self._fence == NO_TERM:
+            raise StaleLeader("another aggregator leads; this one stands by")
 
     def _event(
         self, sql: Connection, uid: str, at: datetime, type_: str, round_: int, client: str, message: str

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from pilot_disk.columns import Words
 from sqlalchemy import (
     Boolean,
     Column,
@@ -12,9 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
-    String,
     Table,
-    Text,
     TypeDecorator,
 )
 from sqlalchemy.engine import Dialect
@@ -25,7 +24,7 @@ metadata = MetaData(
 
 
 class Instant(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite forgets time zones, so they are put back."""
+    """A moment in UTC: SQLite forgets time zones, and Postgres answers in its own."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -34,19 +33,21 @@ class Instant(TypeDecorator[datetime]):
         return value.astimezone(UTC) if value else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 runs = Table(
     "runs",
     metadata,
-    Column("uid", String(32), primary_key=True),
-    Column("name", String(40), nullable=False, unique=True),
-    Column("spec", Text, nullable=False),
-    Column("clients", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("phase", String(16), nullable=False),
-    Column("conditions", Text, nullable=False),
+    Column("uid", Words, primary_key=True),
+    Column("name", Words, nullable=False, unique=True),
+    Column("spec", Words, nullable=False),
+    Column("clients", Words, nullable=False),
+    Column("model", Words, nullable=False),
+    Column("phase", Words, nullable=False),
+    Column("conditions", Words, nullable=False),
     Column("round", Integer, nullable=False),
     Column("published", Integer, nullable=False),
     Column("through", Integer, nullable=False),
@@ -62,20 +63,20 @@ runs = Table(
 rounds = Table(
     "rounds",
     metadata,
-    Column("uid", String(32), nullable=False),
+    Column("uid", Words, nullable=False),
     Column("number", Integer, nullable=False),
-    Column("program", String(16), nullable=False),
+    Column("program", Words, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("quorum_at", Instant),
-    Column("sealed", Text),
-    Column("measured", Text),
-    Column("updates", Text),
-    Column("plan", Text),
-    Column("ledger", Text),
-    Column("merged", Text),
-    Column("publication", Text),
-    Column("slots", Text),
-    Column("accepted", Text),
+    Column("sealed", Words),
+    Column("measured", Words),
+    Column("updates", Words),
+    Column("plan", Words),
+    Column("ledger", Words),
+    Column("merged", Words),
+    Column("publication", Words),
+    Column("slots", Words),
+    Column("accepted", Words),
     Column("ended_at", Instant),
     PrimaryKeyConstraint("uid", "number"),
     ForeignKeyConstraint(["uid"], ["runs.uid"]),
@@ -84,16 +85,16 @@ rounds = Table(
 assignments = Table(
     "assignments",
     metadata,
-    Column("uid", String(32), nullable=False),
+    Column("uid", Words, nullable=False),
     Column("number", Integer, nullable=False),
-    Column("client", String(40), nullable=False),
-    Column("task", String(40), nullable=False),
-    Column("digest", String(80), nullable=False),
+    Column("client", Words, nullable=False),
+    Column("task", Words, nullable=False),
+    Column("digest", Words, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("budget_from", Integer, nullable=False),
-    Column("failure", Text, nullable=False),
-    Column("verdict", String(8)),
-    Column("verdict_reason", Text),
+    Column("failure", Words, nullable=False),
+    Column("verdict", Words),
+    Column("verdict_reason", Words),
     PrimaryKeyConstraint("uid", "number", "client"),
     ForeignKeyConstraint(["uid", "number"], ["rounds.uid", "rounds.number"]),
 )
@@ -101,16 +102,16 @@ assignments = Table(
 attempts = Table(
     "attempts",
     metadata,
-    Column("uid", String(32), nullable=False),
+    Column("uid", Words, nullable=False),
     Column("number", Integer, nullable=False),
-    Column("client", String(40), nullable=False),
+    Column("client", Words, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("job", String(52), nullable=False, unique=True),
-    Column("rendered", Text, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("job", Words, nullable=False, unique=True),
+    Column("rendered", Words, nullable=False),
+    Column("state", Words, nullable=False),
     Column("created", Boolean, nullable=False),
     Column("exit_code", Integer),
-    Column("message", Text, nullable=False),
+    Column("message", Words, nullable=False),
     Column("intended_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("ended_at", Instant),
@@ -122,12 +123,12 @@ events = Table(
     "events",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("uid", String(32), nullable=False),
+    Column("uid", Words, nullable=False),
     Column("at", Instant, nullable=False),
-    Column("type", String(40), nullable=False),
+    Column("type", Words, nullable=False),
     Column("round", Integer, nullable=False),
-    Column("client", String(40), nullable=False),
-    Column("message", Text, nullable=False),
+    Column("client", Words, nullable=False),
+    Column("message", Words, nullable=False),
     Index(None, "uid", "id"),
     sqlite_autoincrement=True,
 )
@@ -135,14 +136,14 @@ events = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", String(60), nullable=False),
-    Column("uid", String(32), nullable=False),
+    Column("id", Words, nullable=False),
+    Column("uid", Words, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("delivered_at", Instant),
     Column("given_up_at", Instant),
-    Column("error", Text, nullable=False),
+    Column("error", Words, nullable=False),
     PrimaryKeyConstraint("id"),
     ForeignKeyConstraint(["uid"], ["runs.uid"]),
     Index(None, "due_at"),
@@ -152,10 +153,18 @@ deliveries = Table(
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("principal", String(60), nullable=False),
-    Column("key", String(200), nullable=False),
-    Column("request", String(80), nullable=False),
-    Column("run", String(40), nullable=False),
+    Column("principal", Words, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("request", Words, nullable=False),
+    Column("run", Words, nullable=False),
     Column("at", Instant, nullable=False),
     PrimaryKeyConstraint("principal", "key"),
 )
+
+leadership = Table(
+    "leadership",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("fence", Integer, nullable=False),
+)
+"""One row: the present term of who may write, where several aggregators work on one database."""

@@ -12,6 +12,9 @@ SPEC_HASH = f"{DOMAIN}/spec-hash"
 FENCE = f"{DOMAIN}/fence"
 """Annotation: the term of leadership that created the Job."""
 
+OURS = "pilot-"
+"""How the names of our Jobs begin, and so those of their pods."""
+
 SELECTOR = RUN_UID
 """Our objects are those that have this label."""
 

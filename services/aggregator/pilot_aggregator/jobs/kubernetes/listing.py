@@ -28,7 +28,7 @@ class Gone(Exception):
 class Source(Protocol):
     """Where objects of the kind come from. Both raise Gone, and OSError for anything else that may pass."""
 
-    async def list(self) -> tuple[list[Object], str]:
+    async def read_all(self) -> tuple[list[Object], str]:
         """All of them, and the version as of which this is true."""
 
     def watch(self, version: str, timeout_s: float) -> AsyncIterator[Object]:
@@ -75,13 +75,14 @@ class Listing:
                 await self._watch(version)
             except Gone:
                 log.info("the cluster has forgotten our version: listing again")
+                await self._pause(0)
             except Exception as error:
                 failures += 1
                 self._failed(error)
                 await self._pause(failures)
 
     async def _list(self) -> str:
-        objects, version = await self._source.list()
+        objects, version = await self._source.read_all()
         self.lists += 1
         self._sink.replace(objects)
         self._sink.heard()
@@ -115,7 +116,8 @@ class Listing:
                 self._sink.change(kind, thing)
             except Exception:
                 log.exception("an object that cannot be read: %s", thing.get("metadata", {}).get("name"))
-        return thing.get("metadata", {}).get("resourceVersion")
+        version: str | None = thing.get("metadata", {}).get("resourceVersion")
+        return version
 
     def _failed(self, error: Exception) -> None:
         self.breaks += 1

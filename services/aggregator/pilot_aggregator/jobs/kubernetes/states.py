@@ -6,6 +6,7 @@ Conditions decide that a Job has ended, never counters, exit codes or its absenc
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -25,11 +26,42 @@ SAME = {"ImagePullBackOff": "ErrImagePull", "ErrImageNeverPull": "ErrImagePull"}
 USUAL = frozenset({"ContainerCreating", "PodInitializing", ""})
 """Waiting that needs no reason."""
 
+MEANING = {
+    64: "bad assignment",
+    65: "bad data",
+    75: "temporary",
+    78: "bad configuration",
+    137: "killed",
+    143: "stopped",
+}
+"""What a trainer's exit code means."""
+
+REMEDIES = {
+    "ErrImagePull": "correct the client's image or its registry, or give the node a pull secret for it",
+    "InvalidImageName": "correct the client's image",
+    "CreateContainerConfigError": "make the Secret or ConfigMap that the client's template names",
+    "FailedMount": "make the volume, Secret or ConfigMap that the client's template names",
+    "FailedCreate": "raise the quota, or correct the client's template",
+    "Unschedulable": "let the client ask for less, free a node, or add one that fits",
+    "Killed": "raise the client's memory limit, unless somebody killed it",
+    "OOMKilled": "raise the client's memory limit, or lower training.micro_batch_size",
+    "DeadlineExceeded": "raise participation.deadline_s",
+}
+"""Reason to what somebody can do about it."""
+
+KILLED = 137
+
 QUEUE = "kueue.x-k8s.io/queue-name"
 
 
 def job_state(job: Object, pods: Sequence[Object], warnings: Mapping[str, str]) -> JobState:
     """The state of a Job. `warnings` are the last ones of its events and of its pods', by the object's name."""
+    state = _state(job, pods, warnings)
+    remedy = REMEDIES.get(state.message.partition(":")[0])
+    return replace(state, message=f"{state.message.rstrip('.')}. Next: {remedy}") if remedy else state
+
+
+def _state(job: Object, pods: Sequence[Object], warnings: Mapping[str, str]) -> JobState:
     if ended := _condition(job, "Complete"):
         return JobState("Succeeded", 0, "", _began(pods), _time(ended.get("lastTransitionTime")))
     if ended := _condition(job, "Failed"):
@@ -55,7 +87,9 @@ def _failed(ended: Object, pod: Object | None, began: datetime | None) -> JobSta
     exit_code, message = _exit(pod)
     if exit_code is None and (told := EXITED.search(sentence)):
         exit_code = int(told[1])
-    return JobState("Failed", exit_code, message or _text(reason, sentence), began, at)
+    if not message:
+        message = _text(reason, sentence) if exit_code is None else _exited(exit_code)
+    return JobState("Failed", exit_code, message, began, at)
 
 
 def _disruption(ended: Object, pod: Object | None) -> str:
@@ -88,9 +122,12 @@ def _last_words(pod: Object, status: Object, done: Object) -> str:
         return f"OOMKilled: container {status['name']} used more memory than its limit{limit}"
     if words := done.get("message", "").strip():
         return str(words)
+    if done["exitCode"] == KILLED and (limit := _memory_limit(pod, status["name"])):
+        # The runtime misses it at times that it was for memory.
+        return f"Killed: container {status['name']} was killed, likely for using more memory than its limit{limit}"
     if status["name"] != CONTAINER:
         return f"Error: container {status['name']} ended with exit code {done['exitCode']}"
-    return "" if done.get("reason") in ("Error", None) else _text(done["reason"], "")
+    return ""
 
 
 def _of_pod(pod: Object, warning: str, left_queue: datetime | None) -> JobState:
@@ -145,6 +182,11 @@ def _statuses(pod: Object | None, which: str) -> list[Object]:
 def _condition(thing: Object, kind: str, status: str = "True") -> Object | None:
     conditions = thing.get("status", {}).get("conditions") or []
     return next((c for c in conditions if c.get("type") == kind and c.get("status") == status), None)
+
+
+def _exited(code: int) -> str:
+    meaning = f" ({MEANING[code]})" if code in MEANING else ""
+    return f"Exited: the trainer ended with code {code}{meaning}"
 
 
 def _memory_limit(pod: Object, name: str) -> str:

@@ -1,0 +1,14 @@
+"""Whose writes count."""
+
+from alembic import op
+from pilot_aggregator.store.tables import metadata
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # A database that begins now has had the table from 0001.
+    metadata.tables["leadership"].create(op.get_bind(), checkfirst=True)
