@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastapi.concurrency import run_in_threadpool
 from pilot_http.auth import Principal
-from pilot_http.problems import Conflict, PilotError, coded
+from pilot_http.problems import Conflict, NotFound, PilotError, coded
 from pilot_proto.registry import FileReceipt, UploadView
 
 from pilot_registry.admission import upload as whole
@@ -93,6 +93,10 @@ async def _complete(registry: Registry, resumed: Resumed) -> tuple[FileReceipt, 
 def _resume(registry: Registry, principal: Principal, id: str) -> Resumed:
     session = registry.sessions.find(id, str(principal))
     record = session.record
+    if principal.run is not None and principal.run.uid != record.uid:
+        raise coded(
+            NotFound, "upload_unknown", f"the upload {id} is of another run than this pod", hint="begin it again"
+        )
     upload = Upload(
         principal, record.digest, record.uid, record.round, record.kind, record.client, declared_size=record.size
     )
