@@ -3,12 +3,12 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 PACKAGES := proto disk http client data model digits cli services
-CODE := $(PACKAGES) tests benchmarks studies tools
+CODE := $(PACKAGES) tests benchmarks studies tools charts
 
-.PHONY: help setup demo test check bench schema fmt environments minio lock base clean
+.PHONY: help setup demo test check bench schema fmt environments helm chart minio images cluster-test cluster-up cluster-down lock base clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: ## Make .venv from the pinned locks (about 5.5 GB)
 	@tools/setup.sh
@@ -38,6 +38,24 @@ fmt: setup ## Format and fix what can be fixed
 
 minio: ## Build the MinIO server that the bucket's tests need into .minio (needs Go)
 	@tools/minio.sh
+
+images: ## Build the container images (REGISTRY=... PUSH=1 TAG=... IMAGES="..."; see tools/images.sh)
+	@tools/images.sh
+
+cluster-test: setup ## Tests on a real Kubernetes cluster: one made here (needs root, Debian, Go), or PILOT_TEST_KUBECONFIG
+	@tests/cluster/run.sh test $(ARGS)
+
+cluster-up: setup ## Only make that cluster and load Pilot's images; eval "$$(tests/cluster/cluster.sh env)" to use it
+	@tests/cluster/run.sh up
+
+cluster-down: ## Stop that cluster and remove what it left
+	@tests/cluster/cluster.sh down
+
+helm: ## Build Helm 4 into .helm/bin (ARGS="helm3 helm-docs" for those; needs Go)
+	@tools/helm.sh $(ARGS)
+
+chart: setup ## Write the chart's README and golden renders again (after make helm ARGS="helm helm-docs")
+	@.helm/bin/helm-docs --chart-search-root charts/pilot --log-level warning && $(BIN)/python tests/chart/golden.py
 
 environments: setup ## Make .envs: other versions of clients, and the model without the services, for their tests
 	@tools/environments.sh $(ARGS)

@@ -22,6 +22,8 @@ done
 export_to build --only-group build
 # The personal model alone, without any service: what a serving environment installs.
 export_to model --no-dev --package pilot-model
+# The demo's data and base model, made while its image is built.
+export_to digits --no-dev --package pilot-digits
 # Environments beside .venv (`make environments`), each from the few lines of its .in file.
 for wanted in requirements/environments/*.in; do
   {

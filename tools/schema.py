@@ -18,11 +18,12 @@ import pilot_aggregator.app
 import pilot_registry.app
 from fastapi import FastAPI
 from pilot_aggregator.service import Service
-from pilot_aggregator.store.store import MIGRATIONS, Store
+from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, Store
 from pilot_disk.database import connect, upgrade
 from pilot_http import openapi
 from pilot_proto import export
 from pilot_registry.settings import Settings
+from prometheus_client import CollectorRegistry
 
 PROTO = Path(__file__).parent.parent / "proto"
 
@@ -40,8 +41,9 @@ def contract() -> dict[Path, str]:
 def aggregator(folder: Path) -> Iterator[FastAPI]:
     """The aggregator's application. Its routes are described, never called: of its parts only the store is real."""
     engine = connect(f"sqlite:///{folder / 'aggregator.sqlite'}")
-    upgrade(engine, MIGRATIONS)
-    parts = cast(Service, SimpleNamespace(store=Store(engine)))
+    upgrade(engine, MIGRATIONS, LANDMARK)
+    loop = SimpleNamespace(seconds=CollectorRegistry())
+    parts = cast(Service, SimpleNamespace(store=Store(engine), attempts=None, loop=loop, check=None))
     yield pilot_aggregator.app.build_app(parts, lambda _: None, ["localhost"])
     engine.dispose()
 

@@ -1,0 +1,38 @@
+"""Tests on a real cluster: the one of `make cluster-up`, or any other by PILOT_TEST_KUBECONFIG."""
+
+import os
+from pathlib import Path
+
+import pytest
+from cluster.kubectl import Cluster
+from cluster.release import release
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(1500))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    kubeconfig = os.environ.get("PILOT_TEST_KUBECONFIG")
+    if not kubeconfig:
+        if "cluster" in os.environ.get("PILOT_REQUIRE", ""):
+            pytest.fail("PILOT_REQUIRE names cluster, but PILOT_TEST_KUBECONFIG names none")
+        pytest.skip("no cluster: make cluster-test, or PILOT_TEST_KUBECONFIG")
+    return Cluster(Path(kubeconfig), tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="module")
+def restricted(cluster, tmp_path_factory):
+    """Stand-in trainers in a namespace that refuses whatever Pod Security `restricted` does."""
+    with release(cluster, "pilot-standin", tmp_path_factory.mktemp("standin"), **RESTRICTED) as made:
+        made.faults()
+        made.install("standin")
+        made.forward()
+        yield made

@@ -1,0 +1,161 @@
+"""Pilot in a namespace of a cluster: installed by helm, reached through port-forwards, as its keys' holders."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster.kubectl import Cluster, eventually
+from deployments import free_ports
+from pilot_client.aggregator import AggregatorClient
+from pilot_client.registry import RegistryClient
+from pilot_client.transport import Token, Transport
+from pilot_proto.boundaries import Boundary
+
+HERE = Path(__file__).parent
+CHART = HERE.parents[1] / "charts" / "pilot"
+VALUES = HERE / "values"
+NAME = "pilot"
+PORTS = {"aggregator": 8600, "registry": 8601}
+INSTALL_S = 300
+PATIENCE_S = 90
+"""A service whose pod was deleted is away for a while."""
+
+# A forward ends when its pod does; the next one finds the pod's successor.
+FORWARD = 'while true; do kubectl -n "$1" port-forward "service/$2" "$3:$4" >/dev/null 2>&1; sleep 0.3; done'
+
+
+@dataclass
+class Release:
+    """A release of the chart."""
+
+    cluster: Cluster
+    namespace: str
+    folder: Path
+    ports: dict[str, int] = field(default_factory=dict)
+    forwards: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    connections: dict[str, Transport] = field(default_factory=dict)
+
+    def helm(self, *words: str, limit_s: float = INSTALL_S) -> str:
+        return self.cluster.helm(*words, namespace=self.namespace, limit_s=limit_s)
+
+    def kubectl(self, *words: str, text: str | None = None) -> str:
+        return self.cluster.kubectl(*words, namespace=self.namespace, text=text)
+
+    def install(self, *values: str, **more: str) -> None:
+        """Install, or upgrade, with files of tests/cluster/values; `more` are single values (`_` for a dot)."""
+        words = [word for name in values for word in ("--values", str(VALUES / f"{name}.yaml"))]
+        words += [word for name, value in more.items() for word in ("--set", f"{name.replace('_', '.')}={value}")]
+        self.helm("upgrade", "--install", NAME, str(CHART), "--wait", "--timeout", "4m", *words)
+
+    # -- as somebody
+
+    def forward(self) -> None:
+        """Reach both services from here."""
+        port = free_ports()
+        for number, (service, inside) in enumerate(PORTS.items()):
+            self.ports[service] = port + number
+            command = ["bash", "-c", FORWARD, "-", self.namespace, f"{NAME}-{service}", str(port + number), str(inside)]
+            self.forwards.append(subprocess.Popen(command, env=self.cluster.environment, start_new_session=True))
+
+    def unforward(self) -> None:
+        for connection in self.connections.values():
+            connection.close()
+        self.connections.clear()
+        for process in self.forwards:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+        self.forwards.clear()
+
+    def key(self, role: str) -> str:
+        """A role's key out of the Secret that the chart made."""
+        secret = json.loads(self.kubectl("get", "secret", f"{NAME}-keys", "-o", "json"))
+        return base64.b64decode(secret["data"][f"{role}.key"]).decode()
+
+    def url(self, service: str) -> str:
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    @property
+    def aggregator(self) -> AggregatorClient:
+        return AggregatorClient(self._connection("aggregator"))
+
+    @property
+    def registry(self) -> RegistryClient:
+        return RegistryClient(self._connection("registry"))
+
+    def _connection(self, service: str) -> Transport:
+        if service not in self.connections:
+            file = self.folder / "operator.key"
+            file.write_text(self.key("operator"))
+            self.connections[service] = Transport(self.url(service), Token(file=file), patience_s=PATIENCE_S)
+        return self.connections[service]
+
+    # -- what happens
+
+    def run(self, document: dict[str, Any], within_s: float = 240) -> Any:
+        """Start a run and wait for its end."""
+        self.aggregator.create_run(document)
+        return self.wait(document["metadata"]["name"], within_s)
+
+    def wait(
+        self, name: str, within_s: float = 240, until: tuple[str, ...] = ("Succeeded", "Failed", "Cancelled")
+    ) -> Any:
+        return self.eventually(lambda: (run := self.aggregator.run(name)).status.phase in until and run, within_s)
+
+    def eventually(self, look: Any, within_s: float = 120) -> Any:
+        return eventually(look, within_s, self.explain)
+
+    def faults(self, **by_client: dict[str, Any]) -> None:
+        """What the stand-ins of pods that start from now on do wrong."""
+        names = {name.replace("_", "-"): faults for name, faults in by_client.items()}
+        data = {"faults.json": json.dumps(names)}
+        document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "faults"}, "data": data}
+        self.cluster.apply(document, namespace=self.namespace)
+
+    def trainers(self, run: str, client: str = "") -> list[dict[str, Any]]:
+        """Pods of a run's trainers that are at work."""
+        selector = f"pilot.federated/run={run}" + (f",pilot.federated/client={client}" if client else "")
+        pods = self.cluster.items("pods", selector, namespace=self.namespace)
+        return [pod for pod in pods if pod["status"].get("phase") == "Running"]
+
+    def pod(self, component: str) -> str:
+        """The name of a service's pod."""
+        selector = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component={component}"
+        (pod,) = self.cluster.items("pods", selector, namespace=self.namespace)
+        return str(pod["metadata"]["name"])
+
+    def arm(self, boundary: Boundary) -> None:
+        """Let the aggregator stop when it comes to a boundary."""
+        script = f"mkdir -p /tmp/boundaries && touch /tmp/boundaries/{boundary}"
+        self.kubectl("exec", self.pod("aggregator"), "--", "sh", "-c", script)
+
+    def stopped_at(self, boundary: Boundary) -> bool:
+        found = self.kubectl("exec", self.pod("aggregator"), "--", "ls", "/tmp/boundaries")
+        return f"{boundary}.reached" in found.split()
+
+    def explain(self) -> str:
+        """What one would look at."""
+        parts = [self.kubectl("get", "pods,jobs", "-o", "wide"), self.kubectl("get", "events")[-4000:]]
+        for component in PORTS:
+            parts.append(self.kubectl("logs", f"statefulset/{NAME}-{component}", "--tail", "40"))
+        return "\n".join(parts)
+
+
+@contextmanager
+def release(cluster: Cluster, namespace: str, folder: Path, **labels: str) -> Iterator[Release]:
+    """A namespace to install into; it goes with everything in it, also what an earlier session left."""
+    cluster.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout", "90s")
+    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+    cluster.apply(document, namespace=namespace)
+    made = Release(cluster, namespace, folder)
+    try:
+        yield made
+    finally:
+        made.unforward()
+        cluster.kubectl("delete", "namespace", namespace, "--wait=false")
