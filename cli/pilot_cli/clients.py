@@ -15,7 +15,7 @@ from pilot_proto.problem import InvalidDocument, validated
 from pilot_proto.run import TERMINAL
 
 from pilot_cli import documents
-from pilot_cli.context import find_endpoint, server
+from pilot_cli.context import elsewhere, find_endpoint, server
 from pilot_cli.errors import MISSING, USAGE, CommandError
 from pilot_cli.federation_text import CannotEdit, with_disabled, with_entry
 from pilot_cli.output import Format, Output, console, print_document, print_table
@@ -112,7 +112,7 @@ def _place(given: Path | None) -> _Place:
 
 
 def _local_deployment() -> _Place | None:
-    if os.environ.get("PILOT_URL"):
+    if elsewhere():
         return None
     try:
         known = json.loads(find_endpoint().read_text())

@@ -11,6 +11,7 @@ from pilot_client.aggregator import AggregatorClient
 from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 
+from pilot_cli import contexts
 from pilot_cli.errors import AUTH, CommandError
 
 STATE_DIR = Path(".pilot")
@@ -26,10 +27,11 @@ class Server:
     aggregator_url: str
     registry_url: str
     token: Token
+    ca_file: Path | None = None
 
     @contextmanager
     def aggregator(self) -> Iterator[AggregatorClient]:
-        transport = Transport(self.aggregator_url, self.token)
+        transport = Transport(self.aggregator_url, self.token, ca_file=self.ca_file)
         try:
             yield AggregatorClient(transport)
         finally:
@@ -37,7 +39,7 @@ class Server:
 
     @contextmanager
     def registry(self) -> Iterator[RegistryClient]:
-        transport = Transport(self.registry_url, self.token)
+        transport = Transport(self.registry_url, self.token, ca_file=self.ca_file)
         try:
             yield RegistryClient(transport)
         finally:
@@ -45,7 +47,8 @@ class Server:
 
 
 def server(role: str = "operator") -> Server:
-    """From `PILOT_URL`, `PILOT_REGISTRY_URL` and a token in the environment, or from the deployment of this folder.
+    """From `PILOT_URL`, `PILOT_REGISTRY_URL` and a token in the environment, or else from the context in force, or
+    from the deployment of this folder.
 
     Raises:
         CommandError: nothing says where a deployment is.
@@ -55,12 +58,41 @@ def server(role: str = "operator") -> Server:
         if not registry:
             raise CommandError("PILOT_URL is set but PILOT_REGISTRY_URL is not", hint="set both, or neither")
         return Server(url, registry, Token.of_environment())
+    if name := elsewhere():
+        return _server_of(contexts.find(contexts.load(), name))
     file = find_endpoint()
     known = json.loads(file.read_text())
     key = Path(known["keys"], f"{role}.key")
     if not os.access(key, os.R_OK):
         raise CommandError(f"{key} cannot be read", hint="use the account that started it", exit_code=AUTH)
     return Server(known["aggregator"], known["registry"], Token(file=key))
+
+
+def elsewhere() -> str | None:
+    """What says that the deployment is not the one of this folder: `PILOT_URL`, or a context's name.
+
+    `PILOT_CONTEXT` names one. Otherwise what was done last counts: choosing a context, or starting this folder's
+    services. A state folder that is named is a choice too.
+    """
+    if os.environ.get("PILOT_URL"):
+        return "PILOT_URL"
+    if named := os.environ.get("PILOT_CONTEXT"):
+        return named
+    known = contexts.load()
+    if not known.current or os.environ.get("PILOT_STATE_DIR"):
+        return None
+    try:
+        started = find_endpoint().stat().st_mtime
+    except CommandError:
+        return known.current
+    return known.current if known.chosen_at > started else None
+
+
+def _server_of(context: contexts.Context) -> Server:
+    # A token in the environment stands for somebody else at the same deployment.
+    given = Token.of_environment()
+    token = given if given.file or given.value else Token(context.key)
+    return Server(context.url, context.registry_url, token, Path(context.ca_file) if context.ca_file else None)
 
 
 def find_endpoint() -> Path:
@@ -79,7 +111,8 @@ def find_endpoint() -> Path:
     if not found:
         raise CommandError(
             "no deployment is known here",
-            why="neither PILOT_URL nor a .pilot folder of this directory or one above says where one is",
-            hint="start one with 'pilot up' or 'pilot demo', or set PILOT_URL, PILOT_REGISTRY_URL, PILOT_TOKEN_FILE",
+            why="neither PILOT_URL nor a context nor a .pilot folder of this directory or one above says where one is",
+            hint="start one with 'pilot up' or 'pilot demo', log in to one with 'pilot login URL', "
+            "or set PILOT_URL, PILOT_REGISTRY_URL, PILOT_TOKEN_FILE",
         )
     return max(found, key=lambda file: file.stat().st_mtime)

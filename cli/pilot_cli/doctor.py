@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import Annotated
 
 import httpx
 import typer
+from pilot_client.transport import trusted
 
-from pilot_cli.context import ENDPOINT, find_endpoint, server
+from pilot_cli.context import ENDPOINT, elsewhere, find_endpoint, server
 from pilot_cli.errors import CommandError
 from pilot_cli.findings import Finding, show
 from pilot_cli.model_check import model_findings
 
 NEEDED_GB = 2.0
+Trust = ssl.SSLContext | bool
 
 
 def doctor(
@@ -64,20 +67,21 @@ def _disk() -> Iterator[Finding]:
 
 def _deployment() -> Iterator[Finding]:
     try:
-        place = os.environ.get("PILOT_URL") or str(find_endpoint().parent / ENDPOINT)
         known = server()
+        place = known.aggregator_url if elsewhere() else str(find_endpoint().parent / ENDPOINT)
     except CommandError as error:
         yield Finding("deployment", False, str(error), error.hint)
         return
     yield Finding("deployment", True, place)
-    yield _reachable("aggregator", known.aggregator_url)
-    yield _reachable("registry", known.registry_url)
-    yield _allowed("your key", lambda: _ask(known.aggregator_url, known.token.read()))
+    trust = trusted(known.ca_file)
+    yield _reachable("aggregator", known.aggregator_url, trust)
+    yield _reachable("registry", known.registry_url, trust)
+    yield _allowed("your key", lambda: _ask(known.aggregator_url, known.token.read(), trust))
 
 
-def _reachable(name: str, url: str) -> Finding:
+def _reachable(name: str, url: str, trust: Trust) -> Finding:
     try:
-        answer = httpx.get(f"{url}/readyz", timeout=5)
+        answer = httpx.get(f"{url}/readyz", timeout=5, verify=trust)
     except httpx.TransportError as error:
         return Finding(name, False, f"{url}: {error}", "start it: 'pilot up'; its log is beside the endpoint file")
     return Finding(name, answer.is_success, f"{url}: {answer.json().get('detail', 'ready')}", "see its log")
@@ -91,6 +95,7 @@ def _allowed(what: str, ask: Callable[[], int]) -> Finding:
     return Finding(what, status == 200, f"HTTP {status}", "the keys are beside the endpoint file, in keys/")
 
 
-def _ask(url: str, token: str) -> int:
-    answer = httpx.get(f"{url}/api/v1alpha1/federation", headers={"Authorization": f"Bearer {token}"}, timeout=5)
+def _ask(url: str, token: str, trust: Trust) -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.get(f"{url}/api/v1alpha1/federation", headers=headers, timeout=5, verify=trust)
     return answer.status_code

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import typer
-from pilot_client.errors import ApiError, Unreachable
+from pilot_client.errors import ApiError, Unreachable, Untrusted
 
 from pilot_cli import (
     adapters,
@@ -15,6 +15,7 @@ from pilot_cli import (
     explain,
     export,
     inspect,
+    login,
     merge,
     registry,
     runs,
@@ -43,6 +44,7 @@ COMMANDS: list[tuple[str, Callable[..., None]]] = [
     (HERE, starting.init),
     (HERE, local.demo),
     (HERE, local.up),
+    (HERE, login.login),
     (RUNNING, runs.run),
     (RUNNING, runs.trigger),
     (RUNNING, runs.pause),
@@ -69,6 +71,7 @@ COMMANDS: list[tuple[str, Callable[..., None]]] = [
 ]
 for panel, command in COMMANDS:
     app.command(rich_help_panel=panel)(command)
+app.add_typer(login.context, name="context", rich_help_panel=HERE)
 app.add_typer(data.data, name="data", rich_help_panel=HERE)
 app.add_typer(adapters.alias, name="alias", rich_help_panel=SHIPPING)
 app.add_typer(registry.registry, name="registry", rich_help_panel=HERE)
@@ -109,6 +112,9 @@ def main() -> None:
     except Unreachable as error:
         _complain(str(error), "", "is it running? 'pilot up' starts one; 'pilot doctor' looks for the cause")
         sys.exit(FAILED)
+    except Untrusted as error:
+        _complain(str(error), "", "name a PEM file in PILOT_CA_FILE or with --ca-file")
+        sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(130)
 

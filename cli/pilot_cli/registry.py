@@ -11,7 +11,7 @@ import typer
 from pilot_client.errors import Unreachable
 from pilot_client.transport import PREFIX
 
-from pilot_cli.context import find_endpoint, server
+from pilot_cli.context import elsewhere, find_endpoint, server
 from pilot_cli.errors import FAILED, CommandError
 from pilot_cli.output import Format, Output, console, print_document, size
 
@@ -79,7 +79,7 @@ def _ask(method: str, path: str, params: dict[str, Any], local: list[str]) -> An
         with server("admin").registry() as running:
             return running.transport.once(method, f"{PREFIX}/{path}", params=params).json()
     except Unreachable:
-        if os.environ.get("PILOT_URL"):
+        if elsewhere():
             raise
     return _on_the_state(find_endpoint().parent, local)
 

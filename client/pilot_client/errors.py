@@ -22,3 +22,7 @@ class ApiError(Exception):
 
 class Unreachable(Exception):
     """The service did not answer, or said that it cannot now. Worth trying again."""
+
+
+class Untrusted(Exception):
+    """The certificates that were to vouch for the service cannot be used."""

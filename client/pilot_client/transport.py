@@ -1,6 +1,7 @@
 """One HTTP connection to one service: credentials, patience, and problems turned into exceptions."""
 
 import os
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import stamina
 from pilot_proto.problem import Problem
 from pydantic import ValidationError
 
-from pilot_client.errors import ApiError, Unreachable
+from pilot_client.errors import ApiError, Unreachable, Untrusted
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ class Transport:
     """Requests to one service, tried again for `patience_s` while it is unreachable.
 
     Every request that goes through here is idempotent by design of the protocol, so trying again is always safe.
+    `ca_file`, or `PILOT_CA_FILE`, has the certificates of an authority that the system does not know.
     """
 
     def __init__(
@@ -51,12 +53,15 @@ class Transport:
         token: Token,
         *,
         patience_s: float = 0.0,
+        ca_file: Path | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._token = token
         self._patience_s = patience_s
-        self._http = httpx.Client(base_url=self.base_url, timeout=IDLE_TIMEOUT_S, transport=transport)
+        self._http = httpx.Client(
+            base_url=self.base_url, timeout=IDLE_TIMEOUT_S, verify=trusted(ca_file), transport=transport
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -142,7 +147,23 @@ class Transport:
 
     def _headers(self, extra: Mapping[str, str]) -> dict[str, str]:
         # Read for every attempt: the token's file may have been rotated in between.
-        return {"Authorization": f"Bearer {self._token.read()}", "Accept-Encoding": "identity", **extra}
+        key = self._token.read()
+        return {**({"Authorization": f"Bearer {key}"} if key else {}), "Accept-Encoding": "identity", **extra}
+
+
+def trusted(ca_file: Path | None = None) -> ssl.SSLContext | bool:
+    """Whose certificates count: those of a file, or of `PILOT_CA_FILE`, or what httpx trusts by itself.
+
+    Raises:
+        Untrusted: the file cannot be used.
+    """
+    named = ca_file or os.environ.get("PILOT_CA_FILE")
+    if not named:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(named))
+    except OSError as error:
+        raise Untrusted(f"{named} has no certificates that can be used: {error}") from error
 
 
 def checked(response: httpx.Response) -> httpx.Response:

@@ -8,10 +8,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-import logging
+import inspect
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,8 +23,7 @@ from pilot_proto.base import Seq
 from pilot_proto.problem import validated
 
 from pilot_http.problems import Forbidden, Unauthenticated
-
-log = logging.getLogger(__name__)
+from pilot_http.reread import Reread
 
 Access = Literal["public", "viewer", "operator", "admin", "client", "aggregator", "anyone"]
 """Who may use a route: `client` is the client named in the path, `anyone` whoever has a key; the route looks closer."""
@@ -37,11 +36,21 @@ PolicyTable = Mapping[tuple[str, str], frozenset[Access]]
 
 
 @dataclass(frozen=True)
+class RunOfPod:
+    """The run that a pod was made for, as its labels say."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
 class Principal:
     """Somebody with a key. `role` is viewer, operator, admin, aggregator or client; a client has a name."""
 
     role: str
     client: str | None = None
+    run: RunOfPod | None = field(default=None, compare=False)
+    """Whose pod speaks, where a client in a cluster does: it may act for that run only."""
 
     def __str__(self) -> str:
         return f"client:{self.client}" if self.client else self.role
@@ -61,50 +70,29 @@ class KeyFile(Document):
     keys: Seq[KeyEntry]
 
 
-Authenticator = Callable[[str], Principal | None]
-"""A bearer token to its principal."""
+Keyring = Callable[[str], Principal | None]
+"""A key to its principal."""
+Authenticator = Callable[[str], Principal | Awaitable[Principal | None] | None]
+"""A bearer token to its principal, now or, where somebody else has to be asked, later."""
 
 
-def read_keys(path: Path) -> Authenticator:
+def read_keys(path: Path) -> Keyring:
     """An authenticator over a key file, which is read again when it has changed.
 
     Raises:
         InvalidDocument, ValueError, OSError: the file cannot be used now. Later, the keys before it stay good.
     """
-    return _Keys(path)
+    known = Reread(path, _principals)
 
-
-class _Keys:
-    """The keys of a file as it was when it could last be used."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = _mark(path)
-        self._known = _principals(path)
-
-    def __call__(self, token: str) -> Principal | None:
+    def authenticate(token: str) -> Principal | None:
         presented = hashlib.sha256(token.encode()).hexdigest()
         found = None
-        for stored, principal in self._current().items():
+        for stored, principal in known().items():
             if hmac.compare_digest(stored, presented):
                 found = principal
         return found
 
-    def _current(self) -> Mapping[str, Principal]:
-        try:
-            mark = _mark(self._path)
-            if mark != self._seen:
-                self._seen = mark
-                self._known = _principals(self._path)
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            log.error("the keys before this stay good: %s cannot be used: %s", self._path, error)
-        return self._known
-
-
-def _mark(path: Path) -> tuple[int, ...]:
-    """Differs when a file was replaced or written."""
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return authenticate
 
 
 def _principals(path: Path) -> dict[str, Principal]:
@@ -149,7 +137,8 @@ def guard(authenticate: Authenticator, policy: PolicyTable) -> Callable[[Request
         if "public" in allowed:
             request.state.principal = Principal("nobody")
             return
-        principal = authenticate(_token(request))
+        found = authenticate(_token(request))
+        principal = await found if inspect.isawaitable(found) else found
         if principal is None:
             raise Unauthenticated(
                 "no valid key came with the request",
@@ -159,8 +148,20 @@ def guard(authenticate: Authenticator, policy: PolicyTable) -> Callable[[Request
         if not permitted(principal, allowed, request.path_params.get("client")):
             who = ", ".join(sorted(allowed)) or "nobody"
             raise Forbidden(f"{principal} may not {request.method} {route.path}", hint=f"allowed: {who}")
+        _check_run(principal, request)
 
     return check
+
+
+def _check_run(principal: Principal, request: Request) -> None:
+    """A pod of one run writes nothing into another; what it may read of others is a matter of its client's grants."""
+    if principal.run is None:
+        return
+    name = request.path_params.get("run")
+    uid = request.path_params.get("uid") or request.query_params.get("uid")
+    if name not in (None, principal.run.name) or uid not in (None, principal.run.uid):
+        detail = f"the pod of {principal} was made for the run {principal.run.name}, and this is another"
+        raise Forbidden(detail, hint="a client acts for a run from that run's own pods")
 
 
 def permitted(principal: Principal, allowed: frozenset[Access], client_in_path: str | None) -> bool:

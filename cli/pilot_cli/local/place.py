@@ -11,7 +11,7 @@ from pilot_proto.report import ClientReport
 from pilot_proto.run import RunView
 
 from pilot_cli import results
-from pilot_cli.context import find_endpoint, server
+from pilot_cli.context import elsewhere, find_endpoint, server
 from pilot_cli.errors import AUTH, MISSING, CommandError
 
 
@@ -48,10 +48,10 @@ def place_of(run: str, client: str) -> Place:
     Raises:
         CommandError: the deployment is elsewhere, or has no such client.
     """
-    if os.environ.get("PILOT_URL"):
+    if named := elsewhere():
         raise CommandError(
             f"the private state of {client!r} is not on this machine",
-            why="PILOT_URL names a deployment elsewhere, and private state stays where a client trains",
+            why=f"{named} names a deployment elsewhere, and private state stays where a client trains",
             hint="do it there, or as a Job of that client: 'python -m pilot_trainer.export' (docs/serving.md)",
             exit_code=MISSING,
         )

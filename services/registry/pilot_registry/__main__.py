@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import uvicorn
+from pilot_disk.faults import DatabaseUnusable
 from pilot_disk.files import locked, write_atomically
+from pilot_http.identity import IdentityUnusable
 from pilot_proto.registry import CheckReport, ReindexReport
 from pydantic import BaseModel, ValidationError
 
@@ -68,6 +70,12 @@ def main(arguments: list[str] | None = None) -> int:
     except StoreFault as fault:
         log.error("%s; %s", fault.detail, fault.hint)
         return EX_CONFIG if fault.permanent else EX_TEMPFAIL
+    except DatabaseUnusable as error:
+        log.error("PILOT_REGISTRY_DATABASE: %s", error)
+        return EX_TEMPFAIL
+    except IdentityUnusable as error:
+        log.error("%s", error)
+        return EX_CONFIG
 
 
 def _work(settings: Settings, chosen: argparse.Namespace) -> int:
@@ -122,8 +130,16 @@ def _serve(settings: Settings) -> None:
     with socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG) as listener:
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        write_atomically(settings.state_dir / URL_FILE, f"http://{host}:{port}".encode())
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        scheme = "https" if settings.tls_cert_file else "http"
+        write_atomically(settings.state_dir / URL_FILE, f"{scheme}://{host}:{port}".encode())
+        config = uvicorn.Config(
+            app,
+            ssl_certfile=settings.tls_cert_file,
+            ssl_keyfile=settings.tls_key_file,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -134,6 +150,7 @@ def set_up_logs(settings: Settings) -> None:
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else plain)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from pilot_disk.database import check
 from pilot_http import app as common
-from pilot_http.auth import read_keys
-from sqlalchemy import text
+from pilot_http.identity import authenticator
 from sqlalchemy.exc import SQLAlchemyError
 
 from pilot_registry import errors, garbage
@@ -36,7 +36,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     app = common.build(
         service="registry",
         title="Pilot registry",
-        authenticate=read_keys(settings.keys),
+        authenticate=authenticator(settings, settings.keys),
         policy=POLICY,
         metrics=registry.metrics.registry,
         ready=lambda: _check_ready(registry),
@@ -81,6 +81,5 @@ async def _sweep_regularly(registry: Registry) -> None:
 
 
 def _check_ready(registry: Registry) -> None:
-    with registry.database.reading() as session:
-        session.execute(text("SELECT 1"))
+    check(registry.database.engine)
     registry.store.ready()

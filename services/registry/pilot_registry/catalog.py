@@ -50,8 +50,10 @@ class Search:
         if self.state is not None:
             found.append(Version.deleted_at.is_(None) if self.state == "live" else Version.deleted_at.is_not(None))
         if self.q:
-            commits = Version.commit.startswith(self.q, autoescape=True)
-            found.append(or_(Version.repo.contains(self.q, autoescape=True), commits))
+            # Names and commits have small letters only, and LIKE heeds the case in Postgres but not in SQLite.
+            sought = self.q.lower()
+            commits = Version.commit.startswith(sought, autoescape=True)
+            found.append(or_(Version.repo.contains(sought, autoescape=True), commits))
         return found
 
 

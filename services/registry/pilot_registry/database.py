@@ -8,6 +8,8 @@ from pilot_disk.database import connect, upgrade, writer
 from sqlalchemy.orm import Session
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+LANDMARK = "journal_head"
+"""A table that only a registry's database has."""
 
 
 class Database:
@@ -31,7 +33,7 @@ class Database:
 
     def upgrade(self) -> None:
         """Bring the schema up to date."""
-        upgrade(self.engine, MIGRATIONS)
+        upgrade(self.engine, MIGRATIONS, LANDMARK)
 
     def close(self) -> None:
         """Give all connections back."""

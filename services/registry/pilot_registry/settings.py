@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
+from pilot_http.identity import IdentitySettings
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 
-class Settings(BaseSettings):
+class Settings(IdentitySettings):
     model_config = SettingsConfigDict(env_prefix="PILOT_REGISTRY_", frozen=True, use_attribute_docstrings=True)
 
     state_dir: Path
@@ -20,6 +21,10 @@ class Settings(BaseSettings):
     """0 takes a free one; `registry.url` in the state folder says which."""
     allowed_hosts: str = "127.0.0.1,localhost"
     """Comma separated: what a request's Host header may be."""
+    tls_cert_file: Path | None = None
+    """PEM certificate chain; with it the service speaks HTTPS only."""
+    tls_key_file: Path | None = None
+    """Its private key."""
     database: str | None = None
     """A SQLAlchemy URL; without it, SQLite in the state folder."""
     busy_timeout_ms: int = Field(default=5000, ge=0)
@@ -60,6 +65,12 @@ class Settings(BaseSettings):
     takeover_s: float = Field(default=8, ge=0)
     """How long a new server waits for one that is shutting down on the same folder."""
     log_format: Literal["text", "json"] = "text"
+
+    @model_validator(mode="after")
+    def _a_certificate_has_its_key(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("PILOT_REGISTRY_TLS_CERT_FILE and _TLS_KEY_FILE belong together: give both, or neither")
+        return self
 
     @model_validator(mode="after")
     def _check_bucket(self) -> Self:

@@ -3,12 +3,13 @@
 Times are RFC 3339 strings in UTC, which sort as they are and mean the same to every database.
 """
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
+from pilot_disk.columns import Words
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {str: Text}  # noqa: RUF012
+    type_annotation_map = {str: Words}  # noqa: RUF012
 
 
 class Namespace(Base):

@@ -8,7 +8,7 @@ from pilot_cli import main
 from unit.aggregator.service import app_over, service_in
 from unit.cli.deployment import CannedRegistry, Deployment, aggregator, served
 
-VARIABLES = ("PILOT_URL", "PILOT_REGISTRY_URL", "PILOT_TOKEN", "PILOT_TOKEN_FILE", "PILOT_STATE_DIR")
+VARIABLES = ("PILOT_URL", "PILOT_REGISTRY_URL", "PILOT_TOKEN", "PILOT_TOKEN_FILE", "PILOT_STATE_DIR", "PILOT_CONTEXT")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ def elsewhere(tmp_path, monkeypatch):
     """A folder in which nothing says where a deployment is."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PILOT_CONFIG_DIR", str(tmp_path / "settings"))
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -11,9 +11,23 @@ from typer.main import get_command
 from unit.aggregator.world import MODEL, NOW, base_slots, document, history, open_round, published_of
 
 LISTED = [
-    *("init", "demo", "up", "run", "trigger", "pause", "resume", "cancel", "retry", "verdict", "wait", "validate"),
+    *(
+        "init",
+        "demo",
+        "up",
+        "login",
+        "run",
+        "trigger",
+        "pause",
+        "resume",
+        "cancel",
+        "retry",
+        "verdict",
+        "wait",
+        "validate",
+    ),
     *("get", "describe", "logs", "compare", "report", "pull", "diff", "verify", "merge", "export", "predict"),
-    *("doctor", "estimate", "explain", "data", "alias", "registry", "clients"),
+    *("doctor", "estimate", "explain", "context", "data", "alias", "registry", "clients"),
 ]
 
 

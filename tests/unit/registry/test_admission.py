@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+from databases import every_database  # noqa: F401
 from pilot_proto.canonical import digest_of
 from unit.registry.world import UID, World, problem, safetensors, tensors, with_header
 

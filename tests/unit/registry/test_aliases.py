@@ -1,6 +1,7 @@
 """Aliases that people move, with a condition, and versions that they keep."""
 
 import pytest
+from databases import every_database  # noqa: F401
 from unit.registry.world import World, problem
 
 

@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from databases import every_database  # noqa: F401
 from pilot_proto.assignment import FileRef
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.manifest import Parent

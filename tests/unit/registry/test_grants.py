@@ -1,5 +1,6 @@
 """Grants: idempotent, immutable, and bound to one run."""
 
+from databases import every_database  # noqa: F401
 from pilot_proto.canonical import canonical_bytes
 from unit.registry.world import UID, World, problem, safetensors, tensors
 

@@ -1,9 +1,10 @@
 """The store alone rebuilds the index, and a crash between rows and record loses nothing."""
 
-import shutil
 from pathlib import Path
 
+import databases
 import pytest
+from databases import every_database  # noqa: F401
 from pilot_registry import rounds
 from pilot_registry.journal import record_key, sequence_of
 from pilot_registry.tables import Outbox
@@ -51,8 +52,7 @@ def answers(world: World) -> list:
 
 
 def drop_database(folder: Path) -> None:
-    for file in (folder / "state").glob("registry.sqlite*"):
-        file.unlink()
+    databases.lose(folder, folder / "state" / "registry.sqlite")
 
 
 def reopened(world: World, folder: Path) -> World:
@@ -95,15 +95,15 @@ def test_reindex_repairs_rows_that_were_lost(world: World):
     assert answers(world) == before
 
 
-def test_a_database_from_an_older_backup_catches_up_with_the_store(world: World, folder: Path, tmp_path: Path):
+def test_a_database_from_an_older_backup_catches_up_with_the_store(world: World, folder: Path):
     world.app.state.registry.database.close()
-    shutil.copy(folder / "state" / "registry.sqlite", tmp_path / "backup")
+    restore = databases.back_up(folder, folder / "state" / "registry.sqlite")
     later = reopened(world, folder)
     busy_history(later)
     before = answers(later)
     later.app.state.registry.database.close()
     drop_database(folder)
-    shutil.copy(tmp_path / "backup", folder / "state" / "registry.sqlite")
+    restore()
     assert answers(reopened(later, folder)) == before
 
 

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from databases import every_database  # noqa: F401
 from pilot_proto.canonical import digest_of
 from pilot_proto.manifest import Manifest
 from pilot_registry.download import BadRange, byte_range

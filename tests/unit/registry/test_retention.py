@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from databases import every_database  # noqa: F401
 from pilot_proto.canonical import digest_of
 from unit.registry.world import UID, World, app_in, problem, safetensors, tensors
 

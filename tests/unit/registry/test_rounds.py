@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from databases import every_database  # noqa: F401
 from pilot_proto.canonical import canonical_bytes, commit_of, digest_of, document_digest
 from pilot_proto.grant import Publication
 from pilot_proto.manifest import Parent

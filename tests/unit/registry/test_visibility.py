@@ -1,6 +1,7 @@
 """Who sees what: the whole matrix of principals and versions, and the routes each may use."""
 
 import pytest
+from databases import every_database  # noqa: F401
 from pilot_http.auth import PolicyTable, unlisted
 from pilot_proto.canonical import canonical_bytes, commit_of
 from pilot_registry.policy import POLICY

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import databases
 import httpx
 import numpy as np
 import yaml
@@ -21,6 +22,7 @@ from pilot_proto.manifest import Manifest
 from pilot_proto.names import ADAPTER_FILE, update_path, update_repo
 from pilot_proto.update import UPDATE_FILE, PreparedModel, Update, UploadedAdapter
 from pilot_registry.app import build_app
+from pilot_registry.database import LANDMARK, MIGRATIONS
 from pilot_registry.settings import Settings
 
 API = "/api/v1alpha1"
@@ -46,7 +48,8 @@ def settings_in(folder: Path) -> Settings:
     folder.mkdir(exist_ok=True)
     keys = [{"principal": name, "sha256": hashlib.sha256(name.encode()).hexdigest()} for name in PRINCIPALS]
     (folder / "keys.yaml").write_text(yaml.safe_dump({"keys": keys}))
-    return Settings(state_dir=folder / "state", keys=folder / "keys.yaml", allowed_hosts="registry")
+    database = databases.url_for(folder, MIGRATIONS, LANDMARK)
+    return Settings(state_dir=folder / "state", keys=folder / "keys.yaml", allowed_hosts="registry", database=database)
 
 
 def app_in(folder: Path) -> FastAPI:

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from pilot_disk.columns import Words
 
 revision = "0001"
 down_revision = None
@@ -12,37 +13,37 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "aliases",
-        sa.Column("repo", sa.Text(), nullable=False),
-        sa.Column("alias", sa.Text(), nullable=False),
-        sa.Column("commit", sa.Text(), nullable=False),
-        sa.Column("moved_at", sa.Text(), nullable=False),
-        sa.Column("moved_by", sa.Text(), nullable=False),
+        sa.Column("repo", Words(), nullable=False),
+        sa.Column("alias", Words(), nullable=False),
+        sa.Column("commit", Words(), nullable=False),
+        sa.Column("moved_at", Words(), nullable=False),
+        sa.Column("moved_by", Words(), nullable=False),
         sa.PrimaryKeyConstraint("repo", "alias"),
     )
     op.create_table(
         "audit",
         sa.Column("sequence", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("at", sa.Text(), nullable=False),
-        sa.Column("by", sa.Text(), nullable=False),
-        sa.Column("action", sa.Text(), nullable=False),
-        sa.Column("object", sa.Text(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("at", Words(), nullable=False),
+        sa.Column("by", Words(), nullable=False),
+        sa.Column("action", Words(), nullable=False),
+        sa.Column("object", Words(), nullable=False),
+        sa.Column("detail", Words(), nullable=False),
         sa.PrimaryKeyConstraint("sequence"),
     )
     op.create_table(
         "blobs",
-        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("digest", Words(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("norm", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_table(
         "grants",
-        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("uid", Words(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.Column("revoked_at", sa.Text(), nullable=True),
+        sa.Column("client", Words(), nullable=False),
+        sa.Column("document", Words(), nullable=False),
+        sa.Column("revoked_at", Words(), nullable=True),
         sa.PrimaryKeyConstraint("uid", "number", "client"),
     )
     journal_head = op.create_table(
@@ -54,24 +55,24 @@ def upgrade() -> None:
     op.bulk_insert(journal_head, [{"id": 1, "last": 0}])
     op.create_table(
         "namespaces",
-        sa.Column("run", sa.Text(), nullable=False),
-        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("run", Words(), nullable=False),
+        sa.Column("uid", Words(), nullable=False),
         sa.PrimaryKeyConstraint("run"),
         sa.UniqueConstraint("uid"),
     )
     op.create_table(
         "outbox",
         sa.Column("sequence", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("body", Words(), nullable=False),
         sa.PrimaryKeyConstraint("sequence"),
     )
     op.create_table(
         "possessions",
-        sa.Column("principal", sa.Text(), nullable=False),
-        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("principal", Words(), nullable=False),
+        sa.Column("uid", Words(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("digest", Words(), nullable=False),
+        sa.Column("kind", Words(), nullable=False),
         sa.PrimaryKeyConstraint("principal", "uid", "number", "digest", "kind"),
     )
     with op.batch_alter_table("possessions", schema=None) as batch_op:
@@ -79,10 +80,10 @@ def upgrade() -> None:
 
     op.create_table(
         "readable",
-        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("uid", Words(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("commit", sa.Text(), nullable=False),
+        sa.Column("client", Words(), nullable=False),
+        sa.Column("commit", Words(), nullable=False),
         sa.PrimaryKeyConstraint("uid", "number", "client", "commit"),
     )
     with op.batch_alter_table("readable", schema=None) as batch_op:
@@ -91,13 +92,13 @@ def upgrade() -> None:
     op.create_table(
         "rejections",
         sa.Column("sequence", sa.Integer(), nullable=False),
-        sa.Column("uid", sa.Text(), nullable=False),
-        sa.Column("run", sa.Text(), nullable=False),
+        sa.Column("uid", Words(), nullable=False),
+        sa.Column("run", Words(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("message", sa.Text(), nullable=False),
-        sa.Column("at", sa.Text(), nullable=False),
+        sa.Column("client", Words(), nullable=False),
+        sa.Column("code", Words(), nullable=False),
+        sa.Column("message", Words(), nullable=False),
+        sa.Column("at", Words(), nullable=False),
         sa.PrimaryKeyConstraint("sequence"),
         sqlite_autoincrement=True,
     )
@@ -106,30 +107,30 @@ def upgrade() -> None:
 
     op.create_table(
         "rounds",
-        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("uid", Words(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("run", sa.Text(), nullable=False),
-        sa.Column("sealed", sa.Text(), nullable=True),
-        sa.Column("publication", sa.Text(), nullable=True),
-        sa.Column("plan", sa.Text(), nullable=True),
-        sa.Column("ledger", sa.Text(), nullable=True),
+        sa.Column("run", Words(), nullable=False),
+        sa.Column("sealed", Words(), nullable=True),
+        sa.Column("publication", Words(), nullable=True),
+        sa.Column("plan", Words(), nullable=True),
+        sa.Column("ledger", Words(), nullable=True),
         sa.PrimaryKeyConstraint("uid", "number"),
     )
     op.create_table(
         "versions",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("repo", sa.Text(), nullable=False),
-        sa.Column("commit", sa.Text(), nullable=False),
-        sa.Column("uid", sa.Text(), nullable=True),
-        sa.Column("run", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("repo", Words(), nullable=False),
+        sa.Column("commit", Words(), nullable=False),
+        sa.Column("uid", Words(), nullable=True),
+        sa.Column("run", Words(), nullable=False),
+        sa.Column("kind", Words(), nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
-        sa.Column("client", sa.Text(), nullable=True),
-        sa.Column("task", sa.Text(), nullable=True),
-        sa.Column("private_to", sa.Text(), nullable=True),
-        sa.Column("manifest", sa.Text(), nullable=False),
-        sa.Column("created_at", sa.Text(), nullable=False),
-        sa.Column("deleted_at", sa.Text(), nullable=True),
+        sa.Column("client", Words(), nullable=True),
+        sa.Column("task", Words(), nullable=True),
+        sa.Column("private_to", Words(), nullable=True),
+        sa.Column("manifest", Words(), nullable=False),
+        sa.Column("created_at", Words(), nullable=False),
+        sa.Column("deleted_at", Words(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("repo", "commit"),
     )
@@ -141,8 +142,8 @@ def upgrade() -> None:
         "edges",
         sa.Column("version_id", sa.Integer(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("parent_repo", sa.Text(), nullable=False),
-        sa.Column("parent_commit", sa.Text(), nullable=False),
+        sa.Column("parent_repo", Words(), nullable=False),
+        sa.Column("parent_commit", Words(), nullable=False),
         sa.Column("coefficient", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["version_id"], ["versions.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("version_id", "position"),
@@ -150,8 +151,8 @@ def upgrade() -> None:
     op.create_table(
         "version_files",
         sa.Column("version_id", sa.Integer(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("path", Words(), nullable=False),
+        sa.Column("digest", Words(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["version_id"], ["versions.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("version_id", "path"),
