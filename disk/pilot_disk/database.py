@@ -62,20 +62,17 @@ def upgrade(engine: Engine, migrations: Path, landmark: str) -> None:
     """
     newest = max(file.name for file in (migrations / "versions").glob("*_*.py")).partition("_")[0]
     try:
-        found = _revision(engine, landmark)
-        if found == newest:
-            return
-        if found and found > newest:
-            raise DatabaseUnusable(
-                f"the database {shown(engine.url)} was written by a newer version (schema {found}, not {newest}); "
-                "run that version, or restore the backup from before it"
-            )
+        with engine.connect() as connection:
+            if _revision(connection, landmark, newest) == newest:
+                return
         from alembic import command
         from alembic.config import Config
 
         config = Config()
         config.set_main_option("script_location", str(migrations).replace("%", "%%"))
         with writer(engine).begin() as connection:
+            # Once more, as the only writer: another service may have begun to live here in between.
+            _revision(connection, landmark, newest)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except SQLAlchemyError as error:
@@ -95,18 +92,23 @@ def check(engine: Engine) -> None:
         raise unusable(engine.url, error) from error
 
 
-def _revision(engine: Engine, landmark: str) -> str | None:
-    with engine.connect() as connection:
-        tables = inspect(connection)
-        if not tables.has_table("alembic_version"):
-            return None
-        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        if found and not tables.has_table(landmark):
-            raise DatabaseUnusable(
-                f"the database {shown(engine.url)} holds the tables of something else; "
-                "give each service a database of its own"
-            )
-        return found
+def _revision(connection: Connection, landmark: str, newest: str) -> str | None:
+    """The schema's revision; refuses what is somebody else's, or from the future."""
+    tables = inspect(connection)
+    if not tables.has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    where = shown(connection.engine.url)
+    if found and not tables.has_table(landmark):
+        raise DatabaseUnusable(
+            f"the database {where} holds the tables of something else; give each service a database of its own"
+        )
+    if found and found > newest:
+        raise DatabaseUnusable(
+            f"the database {where} was written by a newer version (schema {found}, not {newest}); "
+            "run that version, or restore the backup from before it"
+        )
+    return found
 
 
 def _parsed(url: str) -> URL:

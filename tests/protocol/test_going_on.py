@@ -5,8 +5,6 @@ import yaml
 from deployments import harness, run_document, write_federation
 from pilot_client.errors import ApiError
 
-pytestmark = pytest.mark.xdist_group("going-on")
-
 CLIENTS = {"vqa-1": "vqa", "vqa-2": "vqa", "cap-1": "caption"}
 PILOT = {"method": "pilot", "evaluation": {"samples": 0}}
 

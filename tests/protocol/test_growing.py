@@ -6,7 +6,7 @@ from deployments import harness
 from pilot_digits.federation import write_federation
 from pilot_digits.samples import Sizes
 
-pytestmark = [pytest.mark.xdist_group("real-training"), pytest.mark.training]
+pytestmark = pytest.mark.training
 
 
 @pytest.fixture(scope="module")

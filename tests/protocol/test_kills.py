@@ -44,10 +44,7 @@ def start(deployed: Harness, name: str) -> None:
     deployed.eventually(lambda: deployed.aggregator.run(name).status.published == 0)
 
 
-@pytest.mark.parametrize(
-    ("victim", "boundary"),
-    [pytest.param(v, b, marks=pytest.mark.xdist_group(f"kill-{v}")) for v, b in CASES],
-)
+@pytest.mark.parametrize(("victim", "boundary"), CASES)
 def test_killed_anywhere_a_run_publishes_the_same(deployed, undisturbed, victim, boundary):
     name = f"{victim[:4]}-{boundary}"
     start(deployed, name)

@@ -16,7 +16,7 @@ from pilot_digits.samples import Sizes
 from pilot_proto.boundaries import Boundary
 from typer.testing import CliRunner
 
-pytestmark = [pytest.mark.xdist_group("real-training"), pytest.mark.training]
+pytestmark = pytest.mark.training
 
 CLIENTS = ["caption-1", "grounding-1", "vqa-1"]
 

@@ -9,8 +9,6 @@ from pilot_cli.compare import compare
 from pilot_cli.output import Format
 from pilot_cli.report.command import report
 
-pytestmark = pytest.mark.xdist_group("reporting")
-
 PARTICIPATION = {"quorum": "50%", "grace_s": 1, "start_deadline_s": 60, "stall_s": 60, "deadline_s": 60, "attempts": 1}
 
 

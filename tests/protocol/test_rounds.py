@@ -10,8 +10,6 @@ from deployments import TESTS, harness, outcome, run_document
 from pilot_client.errors import ApiError
 from pilot_proto.boundaries import Boundary
 
-pytestmark = pytest.mark.xdist_group("rounds")
-
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory):

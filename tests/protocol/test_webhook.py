@@ -2,14 +2,11 @@
 
 import json
 
-import pytest
 from deployments import harness, run_document
 from pilot_aggregator.webhook import signature
 from unit.aggregator.listener import Listener, listening
 
 SECRET = "a secret of at least 16 bytes"
-
-pytestmark = pytest.mark.xdist_group("webhook")
 
 
 def test_a_run_that_ended_is_told_although_the_aggregator_was_killed_before_it_was_heard(tmp_path):

@@ -37,7 +37,7 @@ from training.conftest import SETTINGS, TASKS, Site
 from training.services import Services, serving
 from transformers import LlavaForConditionalGeneration
 
-pytestmark = [pytest.mark.training, pytest.mark.xdist_group("export")]
+pytestmark = pytest.mark.training
 
 CPU = torch.device("cpu")
 QUESTIONS = ("how many digits are there ?", "which digit is the leftmost ?", "is there a three ?")
