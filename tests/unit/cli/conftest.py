@@ -1,5 +1,6 @@
 """The command, called as a person calls it, against a deployment on loopback."""
 
+import logging
 import sys
 from dataclasses import dataclass
 
@@ -33,6 +34,9 @@ def elsewhere(tmp_path, monkeypatch):
 @pytest.fixture
 def pilot(elsewhere, monkeypatch, capsys):
     """Call the command; its exit code and what it said."""
+
+    # A trainer that an earlier test ran in this process logs to stdout, where the command's own words are read.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["pilot", *(str(a) for a in arguments)])
