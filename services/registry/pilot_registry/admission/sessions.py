@@ -12,7 +12,6 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import anyio
@@ -27,11 +26,6 @@ from pilot_registry.store.port import BlobStore, Put, blob_key
 MAX_OPEN = 8
 """Sessions of one sender in one round: a round has a few large files, and retrained ones replace them."""
 
-
-SYNC_BYTES = 8 << 20
-"""So much is synced while more comes, so that the end of a part finds little left to wait for."""
-
-SYNCS = ThreadPoolExecutor(2, "upload-sync")
 
 HAND_OVER_S = 1.0
 """A sender often notices first that its line broke, and asks before the registry has read what came."""
@@ -69,18 +63,14 @@ class Session:
         self._lock = threading.Condition()
         self._writer: object | None = None
         self._received = record.offset
-        self._hash = None if record.offset else hashlib.sha256()
-        """Of everything, as long as everything came through here; else the file is read again."""
-        self._syncing: Future[None] | None = None
-        self._synced_to = record.offset
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         os.ftruncate(self._descriptor, record.offset)
         self.put: Put = store.begin(blob_key(record.digest), self.path, record.size)
 
     @property
     def digest(self) -> str:
-        """Of the bytes that came; read again from the disk if some came before a restart."""
-        return file_digest(self.path) if self._hash is None else f"sha256:{self._hash.hexdigest()}"
+        """Of the bytes on the disk; reads them all."""
+        return file_digest(self.path)
 
     def take(self, offset: int) -> object:
         """Become the writer; the right to write. Whoever wrote before is refused from now on.
@@ -106,16 +96,7 @@ class Session:
             check_size(self._received + len(data), self.size)
             os.pwrite(self._descriptor, data, self._received)
             self._received += len(data)
-            if self._hash is not None:
-                self._hash.update(data)
-            self._sync_behind()
             self.put.advance(self._received)
-
-    def _sync_behind(self) -> None:
-        idle = self._syncing is None or self._syncing.done()
-        if idle and self._received - self._synced_to >= SYNC_BYTES:
-            self._synced_to = self._received
-            self._syncing = SYNCS.submit(os.fdatasync, self._descriptor)
 
     def hand_over(self) -> int:
         """Let a writer whose line has just broken write down what it received, then bar it; what is here by then."""
@@ -136,9 +117,6 @@ class Session:
     def settle(self) -> int:
         """Make what came durable; how much that is."""
         with self._lock:
-            syncing, self._syncing = self._syncing, None
-            if syncing is not None:
-                syncing.result()  # a disk's fault is told once, to whoever syncs next
             if self._received > self.record.offset or not self._intent.exists():
                 os.fdatasync(self._descriptor)
                 self.record = self.record.model_copy(update={"offset": self._received})
@@ -154,8 +132,6 @@ class Session:
         with self._lock:
             self._writer = None
             self.put.abandon()
-            if self._syncing is not None:
-                wait([self._syncing])  # its descriptor's number may be another file's in a moment
             os.close(self._descriptor)
 
     def drop(self) -> None:
