@@ -136,8 +136,6 @@ def _serve(settings: Settings) -> None:
             app,
             ssl_certfile=settings.tls_cert_file,
             ssl_keyfile=settings.tls_key_file,
-            # httptools ends a body without an error when a server dies under its sender: a cut upload looked whole.
-            http="h11",
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=5,

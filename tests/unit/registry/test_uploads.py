@@ -89,6 +89,35 @@ def test_what_a_crash_left_beyond_the_written_offset_does_not_count(world: World
     restarted.app.state.registry.database.close()
 
 
+def test_a_file_that_the_store_took_before_a_crash_is_sent_again(world: World, folder: Path):
+    world.grant()
+    id = begin(world).json()["id"]
+    part(world, id, 0, GOOD)
+    world.app.state.registry.database.close()
+    (folder / "state" / "uploads" / f"{id}.part").unlink()  # moved into the store; no row says so
+    restarted = World(app_in(folder), schema=world.schema)
+    assert begin(restarted).json()["offset"] == 0
+    part(restarted, id, 0, GOOD[:HALF])
+    restarted.app.state.registry.database.close()
+    again = World(app_in(folder), schema=world.schema)
+    assert begin(again).json()["offset"] == HALF
+    part(again, id, HALF, GOOD[HALF:])
+    assert complete(again, id).status_code == 201
+    again.app.state.registry.database.close()
+
+
+def test_after_a_completion_that_broke_off_the_disk_says_how_far_it_is(world: World):
+    world.grant()
+    id = begin(world).json()["id"]
+    part(world, id, 0, GOOD)
+    (world.app.state.registry.settings.state_dir / "uploads" / f"{id}.part").unlink()
+    assert complete(world, id).status_code >= 500
+    told = complete(world, id)
+    assert (problem(told), told.headers["Upload-Offset"]) == ((409, "incomplete"), "0")
+    part(world, id, 0, GOOD)
+    assert complete(world, id).status_code == 201
+
+
 def test_a_part_from_the_wrong_place_is_refused_with_the_right_one(world: World):
     world.grant()
     id = begin(world).json()["id"]

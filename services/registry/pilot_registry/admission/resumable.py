@@ -86,6 +86,10 @@ async def _complete(registry: Registry, resumed: Resumed) -> tuple[FileReceipt, 
     except (Refused, RoundClosed) as error:
         await run_in_threadpool(_give_up, registry, resumed, error)
         raise
+    except BaseException:
+        # The store may have taken the file before the row failed.
+        await run_in_threadpool(registry.sessions.let_go, session)
+        raise
     await run_in_threadpool(registry.sessions.drop, session)
     return receipt, known
 

@@ -12,6 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import anyio
@@ -26,6 +27,11 @@ from pilot_registry.store.port import BlobStore, Put, blob_key
 MAX_OPEN = 8
 """Sessions of one sender in one round: a round has a few large files, and retrained ones replace them."""
 
+
+SYNC_BYTES = 8 << 20
+"""So much is synced while more comes, so that the end of a part finds little left to wait for."""
+
+SYNCS = ThreadPoolExecutor(2, "upload-sync")
 
 HAND_OVER_S = 1.0
 """A sender often notices first that its line broke, and asks before the registry has read what came."""
@@ -54,7 +60,6 @@ class Session:
     """One unfinished file. Writers take turns: who takes it last may write, an older one is refused."""
 
     def __init__(self, folder: Path, record: UploadRecord, store: BlobStore) -> None:
-        self.record = record
         self.size = record.size
         self.path = folder / f"{record.id}.part"
         self._intent = folder / f"{record.id}.json"
@@ -62,15 +67,24 @@ class Session:
         """Held by the one request that completes it."""
         self._lock = threading.Condition()
         self._writer: object | None = None
-        self._received = record.offset
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        os.ftruncate(self._descriptor, record.offset)
+        # The store may have taken the file before a crash: what is not there any more has to come again.
+        here = min(record.offset, os.fstat(self._descriptor).st_size)
+        os.ftruncate(self._descriptor, here)
+        self.record = record.model_copy(update={"offset": here})
+        if here < record.offset:
+            write_atomically(self._intent, canonical_bytes(self.record))
+        self._received = here
+        self._hash = None if here else hashlib.sha256()
+        """Of everything, as long as everything came through here; else the file is read again."""
+        self._syncing: Future[None] | None = None
+        self._synced_to = here
         self.put: Put = store.begin(blob_key(record.digest), self.path, record.size)
 
     @property
     def digest(self) -> str:
-        """Of the bytes on the disk; reads them all."""
-        return file_digest(self.path)
+        """Of the bytes that came; read again from the disk if some came before a restart."""
+        return file_digest(self.path) if self._hash is None else f"sha256:{self._hash.hexdigest()}"
 
     def take(self, offset: int) -> object:
         """Become the writer; the right to write. Whoever wrote before is refused from now on.
@@ -96,7 +110,16 @@ class Session:
             check_size(self._received + len(data), self.size)
             os.pwrite(self._descriptor, data, self._received)
             self._received += len(data)
+            if self._hash is not None:
+                self._hash.update(data)
+            self._sync_behind()
             self.put.advance(self._received)
+
+    def _sync_behind(self) -> None:
+        idle = self._syncing is None or self._syncing.done()
+        if idle and self._received - self._synced_to >= SYNC_BYTES:
+            self._synced_to = self._received
+            self._syncing = SYNCS.submit(os.fdatasync, self._descriptor)
 
     def hand_over(self) -> int:
         """Let a writer whose line has just broken write down what it received, then bar it; what is here by then."""
@@ -117,6 +140,9 @@ class Session:
     def settle(self) -> int:
         """Make what came durable; how much that is."""
         with self._lock:
+            syncing, self._syncing = self._syncing, None
+            if syncing is not None:
+                syncing.result()  # a disk's fault is told once, to whoever syncs next
             if self._received > self.record.offset or not self._intent.exists():
                 os.fdatasync(self._descriptor)
                 self.record = self.record.model_copy(update={"offset": self._received})
@@ -132,6 +158,8 @@ class Session:
         with self._lock:
             self._writer = None
             self.put.abandon()
+            if self._syncing is not None:
+                wait([self._syncing])  # its descriptor's number may be another file's in a moment
             os.close(self._descriptor)
 
     def drop(self) -> None:
@@ -174,6 +202,12 @@ class Sessions:
         if found is None or found.record.principal != principal:
             raise coded(NotFound, "upload_unknown", f"there is no upload {id} of yours", hint="begin it again")
         return found
+
+    def let_go(self, session: Session) -> None:
+        """Forget what is in memory of a session that ran into trouble; the disk says how far it is."""
+        with self._lock:
+            if self._open.pop(session.record.id, None) is not None:
+                session.close()
 
     def drop(self, session: Session) -> None:
         """End a session, whatever became of it."""
