@@ -1,6 +1,7 @@
 """Uploads in parts: they go on where they stopped, under the same rules as a file that comes at once."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
@@ -75,18 +76,32 @@ def test_the_same_question_finds_the_same_upload_after_a_restart(world: World, f
     restarted.app.state.registry.database.close()
 
 
-def test_what_a_crash_left_beyond_the_written_offset_does_not_count(world: World, folder: Path):
+def test_after_the_machine_has_died_only_what_was_synced_counts(world: World, folder: Path):
     world.grant()
     id = begin(world).json()["id"]
     part(world, id, 0, GOOD[:HALF])
     world.app.state.registry.database.close()
-    with (folder / "state" / "uploads" / f"{id}.part").open("ab") as file:
+    uploads = folder / "state" / "uploads"
+    record = json.loads((uploads / f"{id}.json").read_text())
+    assert record["boot"]
+    synced = {**record, "offset": HALF - 3, "boot": "another start of it"}
+    (uploads / f"{id}.json").write_text(json.dumps(synced))
+    with (uploads / f"{id}.part").open("r+b") as file:
+        file.seek(HALF - 3)
         file.write(bytes(5))
     restarted = World(app_in(folder), schema=world.schema)
-    assert begin(restarted).json()["offset"] == HALF
-    part(restarted, id, HALF, GOOD[HALF:])
+    assert begin(restarted).json()["offset"] == HALF - 3
+    part(restarted, id, HALF - 3, GOOD[HALF - 3 :])
     assert complete(restarted, id).status_code == 201
     restarted.app.state.registry.database.close()
+
+
+def test_what_was_synced_is_written_down_now_and_then(world: World, folder: Path, monkeypatch):
+    monkeypatch.setattr(sessions, "SYNC_S", 0.0)
+    world.grant()
+    id = begin(world).json()["id"]
+    part(world, id, 0, GOOD[:HALF])
+    assert json.loads((folder / "state" / "uploads" / f"{id}.json").read_text())["offset"] == HALF
 
 
 def test_a_file_that_the_store_took_before_a_crash_is_sent_again(world: World, folder: Path):

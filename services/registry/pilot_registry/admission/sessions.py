@@ -1,18 +1,18 @@
 """Uploads that outlive their connection: what has come of a file, on the disk, and where the sender goes on.
 
-    uploads/{id}.json     who sends what, and how much of it is on the disk (UploadRecord)
+    uploads/{id}.json     who sends what, and how much of it was synced (UploadRecord)
     uploads/{id}.part     the bytes
 
-The offset counts what was synced before it was written down. A process or machine that dies loses what came later,
-and the sender is told the smaller offset.
+A process that dies loses nothing that it had written: the file says how much came. A machine that dies may lose what
+was not synced; then the record says from where the sender goes on. So a fast upload is never synced on its way.
 """
 
 import hashlib
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import anyio
@@ -27,14 +27,19 @@ from pilot_registry.store.port import BlobStore, Put, blob_key
 MAX_OPEN = 8
 """Sessions of one sender in one round: a round has a few large files, and retrained ones replace them."""
 
-
-SYNC_BYTES = 8 << 20
-"""So much is synced while more comes, so that the end of a part finds little left to wait for."""
-
-SYNCS = ThreadPoolExecutor(2, "upload-sync")
+SYNC_S = 5.0
+"""The most of a sender's time that a machine's death costs, besides what was on the line."""
 
 HAND_OVER_S = 1.0
 """A sender often notices first that its line broke, and asks before the registry has read what came."""
+
+
+def boot_id() -> str:
+    """Which start of this machine it is; empty where nobody tells."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 class UploadRecord(Stored):
@@ -48,6 +53,13 @@ class UploadRecord(Stored):
     digest: str
     size: int
     offset: int = 0
+    """So much was synced."""
+    boot: str = ""
+    """The start of the machine at which this was written."""
+
+    def surviving(self, here: int) -> int:
+        """How much of a file of `here` bytes is what was sent."""
+        return here if self.boot and self.boot == boot_id() else min(self.offset, here)
 
     @property
     def id(self) -> str:
@@ -68,17 +80,14 @@ class Session:
         self._lock = threading.Condition()
         self._writer: object | None = None
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        # The store may have taken the file before a crash: what is not there any more has to come again.
-        here = min(record.offset, os.fstat(self._descriptor).st_size)
+        # Before a crash the store may even have taken the file: what is not there any more has to come again.
+        here = record.surviving(os.fstat(self._descriptor).st_size)
         os.ftruncate(self._descriptor, here)
-        self.record = record.model_copy(update={"offset": here})
-        if here < record.offset:
-            write_atomically(self._intent, canonical_bytes(self.record))
+        self.record = record
         self._received = here
         self._hash = None if here else hashlib.sha256()
         """Of everything, as long as everything came through here; else the file is read again."""
-        self._syncing: Future[None] | None = None
-        self._synced_to = here
+        self._write_down()
         self.put: Put = store.begin(blob_key(record.digest), self.path, record.size)
 
     @property
@@ -112,42 +121,41 @@ class Session:
             self._received += len(data)
             if self._hash is not None:
                 self._hash.update(data)
-            self._sync_behind()
+            self._settle()
             self.put.advance(self._received)
 
-    def _sync_behind(self) -> None:
-        idle = self._syncing is None or self._syncing.done()
-        if idle and self._received - self._synced_to >= SYNC_BYTES:
-            self._synced_to = self._received
-            self._syncing = SYNCS.submit(os.fdatasync, self._descriptor)
-
     def hand_over(self) -> int:
-        """Let a writer whose line has just broken write down what it received, then bar it; what is here by then."""
+        """Let a writer whose line has just broken write what it received, then bar it; how much is here by then."""
         with self._lock:
             self._lock.wait_for(lambda: self._writer is None, HAND_OVER_S)
             self._writer = None
-        return self.settle()
+            return self._received
 
     def leave(self, writer: object) -> int:
-        """Stop writing; how much is here and durable."""
-        received = self.settle()
+        """Stop writing; how much is here."""
         with self._lock:
             if writer is self._writer:
                 self._writer = None
                 self._lock.notify_all()
-        return received
-
-    def settle(self) -> int:
-        """Make what came durable; how much that is."""
-        with self._lock:
-            syncing, self._syncing = self._syncing, None
-            if syncing is not None:
-                syncing.result()  # a disk's fault is told once, to whoever syncs next
-            if self._received > self.record.offset or not self._intent.exists():
-                os.fdatasync(self._descriptor)
-                self.record = self.record.model_copy(update={"offset": self._received})
-                write_atomically(self._intent, canonical_bytes(self.record))
+            self._settle()
             return self._received
+
+    @property
+    def received(self) -> int:
+        """How much is here."""
+        with self._lock:
+            return self._received
+
+    def _settle(self) -> None:
+        if time.monotonic() - self._written_at >= SYNC_S:
+            self._write_down()
+
+    def _write_down(self) -> None:
+        """Sync what came, then say how much that is."""
+        os.fdatasync(self._descriptor)
+        self.record = self.record.model_copy(update={"offset": self._received, "boot": boot_id()})
+        write_atomically(self._intent, canonical_bytes(self.record))
+        self._written_at = time.monotonic()
 
     def read_at(self, begin: int, length: int) -> bytes:
         """At most `length` bytes from `begin`."""
@@ -158,8 +166,6 @@ class Session:
         with self._lock:
             self._writer = None
             self.put.abandon()
-            if self._syncing is not None:
-                wait([self._syncing])  # its descriptor's number may be another file's in a moment
             os.close(self._descriptor)
 
     def drop(self) -> None:
@@ -187,7 +193,6 @@ class Sessions:
                 return found, False
             self._make_room(record)
             session = self._open[record.id] = Session(self._folder, record, self._store)
-            session.settle()
             sync_folder(self._folder)
             return session, True
 

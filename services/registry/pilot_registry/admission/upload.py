@@ -29,7 +29,7 @@ from pilot_registry.rejections import record_rejection
 from pilot_registry.store.port import Put, blob_key
 from pilot_registry.tables import Blob, Namespace, Possession
 
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 1 << 18
 """Received bytes are hashed and written in a thread, this many at a time."""
 
 ADMISSIONS = CapacityLimiter(4)
