@@ -17,7 +17,7 @@ demo: setup ## Nine clients, three tasks, three rounds on this machine; leaves t
 	@OMP_NUM_THREADS=1 $(BIN)/pilot demo $(ARGS)
 
 test: setup ## Every test that needs no cluster
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
 
 check: setup ## Format, lint, types, imports, schema drift
 	@$(BIN)/ruff format --check --quiet $(CODE) && echo "format  ok"

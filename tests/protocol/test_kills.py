@@ -40,7 +40,8 @@ def undisturbed(deployed):
 
 def start(deployed: Harness, name: str) -> None:
     """Bring a run to where its first training round may start."""
-    deployed.aggregator.create_run(run_document(name, advance="manual", method="fedavg"))
+    document = run_document(name, advance="manual", method="fedavg", evaluation={"samples": 0})
+    deployed.aggregator.create_run(document)
     deployed.eventually(lambda: deployed.aggregator.run(name).status.published == 0)
 
 
