@@ -23,8 +23,10 @@ RUN /tools/bin/uv pip sync --require-hashes --compile-bytecode requirements/regi
 COPY proto proto
 COPY disk disk
 COPY http http
+COPY client client
+COPY reports reports
 COPY services/registry services/registry
-RUN tools/wheels.sh proto disk http services/registry
+RUN tools/wheels.sh proto disk http client reports services/registry
 
 FROM tools AS aggregator-environment
 COPY requirements/aggregator.lock requirements/

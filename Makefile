@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
-PACKAGES := proto disk http client data model digits cli services
+PACKAGES := proto disk http client data model digits reports cli services
 CODE := $(PACKAGES) tests benchmarks studies tools charts
 
 .PHONY: help setup demo test check bench schema fmt environments helm chart minio images cluster-test cluster-up cluster-down lock base clean

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
 READY=.venv/.ready
-MEMBERS=(proto disk http client data model digits services/aggregator services/registry services/trainer cli)
+MEMBERS=(proto disk http client data model digits reports services/aggregator services/registry services/trainer cli)
 
 wanted() { cat requirements/dev.lock pyproject.toml "${MEMBERS[@]/%//pyproject.toml}" | sha256sum; }
 

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 from pilot_proto.canonical import file_digest
+from pilot_reports.numbers import size
 
 from pilot_cli.context import server
 from pilot_cli.errors import FAILED, USAGE, CommandError
-from pilot_cli.output import Format, Output, console, print_document, print_table, size
+from pilot_cli.output import Format, Output, console, print_document, print_table
 
 Reference = Annotated[str, typer.Argument(help="NAMESPACE/REPOSITORY[@REVISION]; default revision: main")]
 

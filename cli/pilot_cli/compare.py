@@ -3,16 +3,16 @@
 from typing import Annotated
 
 import typer
+from pilot_reports import comparison
+from pilot_reports.comparability import Obstacle
+from pilot_reports.comparison import Comparison, Point, TaskComparison
+from pilot_reports.numbers import change, score
+from pilot_reports.specs import written
 from rich.table import Table
 
-from pilot_cli import comparison
-from pilot_cli.comparability import Obstacle
-from pilot_cli.comparison import Comparison, Point, TaskComparison
 from pilot_cli.context import server
-from pilot_cli.output import Format, Output, console, print_document, print_table, score
+from pilot_cli.output import Format, Output, console, print_document, print_table
 from pilot_cli.report.gathering import report_with_scores
-from pilot_cli.results import change
-from pilot_cli.specs import written
 
 
 def compare(

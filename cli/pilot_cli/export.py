@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 from pilot_proto.report import ClientReport
+from pilot_reports.numbers import score, size
 
 from pilot_cli.context import server
 from pilot_cli.errors import FAILED, MISSING, USAGE, CommandError
 from pilot_cli.local.place import Place, place_of
-from pilot_cli.output import console, score, size
+from pilot_cli.output import console
 
 
 class Point(StrEnum):

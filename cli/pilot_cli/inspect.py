@@ -11,10 +11,11 @@ from pilot_client.aggregator import AggregatorClient
 from pilot_proto.base import as_json
 from pilot_proto.plan import RoundDocument
 from pilot_proto.run import RunView
+from pilot_reports.numbers import size
 
 from pilot_cli.context import server
 from pilot_cli.errors import MISSING, USAGE, CommandError
-from pilot_cli.output import Format, Output, age, console, print_document, print_table, size
+from pilot_cli.output import Format, Output, age, console, print_document, print_table
 
 
 class Thing(StrEnum):

@@ -13,10 +13,11 @@ from pilot_proto.llava import CONVERSION, PROJECTOR, Llava, NotLlava, check_type
 from pilot_proto.model_folder import StoredWeights, folder_digest, model_files, read_config, stored_weights
 from pilot_proto.targets import BadTarget, matched
 from pilot_proto.tensors import DTYPE_BYTES, TensorSpec
+from pilot_reports.numbers import size
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from pilot_cli.findings import Finding
-from pilot_cli.output import complaints, size
+from pilot_cli.output import complaints
 
 CONVERT = (
     f"python {CONVERSION} --text_model_id lmsys/vicuna-7b-v1.5 --vision_model_id openai/clip-vit-large-patch14-336 "

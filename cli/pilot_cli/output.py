@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from pilot_proto.metrics import unit_of
 from rich.console import Console
 from rich.table import Table
 
@@ -58,20 +57,3 @@ def age(moment: datetime, now: datetime | None = None) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError("the last unit takes everything")
-
-
-def score(value: float | None, metric: str) -> str:
-    """A metric's value in the unit that people quote: per cent, or a score as it is."""
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f} %" if unit_of(metric) == "share" else f"{value:.3f}"

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 from pilot_client.errors import Unreachable
 from pilot_client.transport import PREFIX
+from pilot_reports.numbers import size
 
 from pilot_cli.context import elsewhere, find_endpoint, server
 from pilot_cli.errors import FAILED, CommandError
-from pilot_cli.output import Format, Output, console, print_document, size
+from pilot_cli.output import Format, Output, console, print_document
 
 registry = typer.Typer(help="The registry's housekeeping, as admin.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 
 from pilot_client.aggregator import AggregatorClient
-from pilot_proto.metrics import unit_of
 from pilot_proto.report import ClientReport, RunReport, TaskReport
+from pilot_reports.numbers import change, score
 from rich.table import Table
 from rich.text import Text
-
-from pilot_cli.output import score
 
 
 def read(aggregator: AggregatorClient, name: str, *, scores: bool = False) -> RunReport:
@@ -44,13 +42,6 @@ def comparison(report: RunReport, others: Sequence[RunReport]) -> Table:
         for client in (c for c in report.clients if c.task == task.task):
             made.add_row("", client.client, "", score(client.before, client.metric), *_beside(client, report, others))
     return made
-
-
-def change(value: float | None, metric: str) -> str:
-    """A difference of two scores with its sign: of shares in points, of other scores as it is."""
-    if value is None:
-        return "-"
-    return f"{100 * value:+.1f}" if unit_of(metric) == "share" else f"{value:+.3f}"
 
 
 def _beside(client: ClientReport, report: RunReport, others: Sequence[RunReport]) -> list[str]:

@@ -16,10 +16,11 @@ from pilot_data.importing.splits import DEFAULT, parse_shares
 from pilot_data.importing.staging import REPORT
 from pilot_proto.metrics import check_metric
 from pilot_proto.names import check_name
+from pilot_reports.numbers import size
 
 from pilot_cli.data.progress import reporting
 from pilot_cli.errors import FAILED, USAGE, CommandError
-from pilot_cli.output import Format, Output, console, print_document, print_table, size
+from pilot_cli.output import Format, Output, console, print_document, print_table
 
 QUESTION_COLUMN: dict[TaskKind, str | None] = {"vqa": "question", "caption": None, "grounding": "expression"}
 ANSWER_COLUMN: dict[TaskKind, str | None] = {"vqa": "answer", "caption": "caption", "grounding": None}

@@ -3,9 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
+from pilot_reports.numbers import size
+
 from pilot_cli.estimate.assembly import ClientCost, Estimate, Question, Stage
 from pilot_cli.estimate.memory import RUNTIME_BYTES
-from pilot_cli.output import console, print_table, size
+from pilot_cli.output import console, print_table
 
 
 def print_tables(question: Question, found: Estimate) -> None:

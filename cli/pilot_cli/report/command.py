@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pilot_reports.history import History
+from pilot_reports.numbers import size
 
 from pilot_cli.context import server
 from pilot_cli.errors import FAILED, USAGE, CommandError
-from pilot_cli.output import console, size
+from pilot_cli.output import console
 from pilot_cli.report import csv_files
 from pilot_cli.report.gathering import gather
-from pilot_cli.report.history import History
 from pilot_cli.report.writing import atomically
 
 

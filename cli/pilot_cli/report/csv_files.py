@@ -4,9 +4,10 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pilot_cli.report import tidy
-from pilot_cli.report.history import History
-from pilot_cli.report.tidy import Line, Value
+from pilot_reports import tidy
+from pilot_reports.history import History
+from pilot_reports.tidy import Line, Value
+
 from pilot_cli.report.writing import atomically
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

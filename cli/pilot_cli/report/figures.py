@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from pilot_proto.metrics import unit_of
 from pilot_proto.report import ClientReport, TaskReport
+from pilot_reports.comparison import Value
+from pilot_reports.history import History
+from pilot_reports.metric_tables import mean
 
-from pilot_cli.comparison import Value
-from pilot_cli.report.history import History
-from pilot_cli.report.metric_tables import mean
 from pilot_cli.report.plots import Line, Panel, Plot
 
 MOST_LINES = 8

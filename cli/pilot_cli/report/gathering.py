@@ -8,9 +8,9 @@ from pilot_client.errors import ApiError
 from pilot_client.registry import RegistryClient
 from pilot_proto.registry import RejectionPage, RejectionView
 from pilot_proto.report import RunReport
+from pilot_reports.history import History
 
 from pilot_cli import results
-from pilot_cli.report.history import History
 
 FORBIDDEN = 403
 

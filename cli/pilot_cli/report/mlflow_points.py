@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pilot_proto.local_update import LocalUpdate
-
-from pilot_cli.comparison import Value
-from pilot_cli.report.history import History
-from pilot_cli.report.metric_tables import mean
-from pilot_cli.specs import flat, written
+from pilot_reports.comparison import Value
+from pilot_reports.history import History
+from pilot_reports.metric_tables import mean
+from pilot_reports.specs import flat, written
 
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 8000

@@ -9,10 +9,10 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from pilot_reports.history import History
 
 from pilot_cli.errors import FAILED, CommandError
 from pilot_cli.report import mlflow_points as points
-from pilot_cli.report.history import History
 from pilot_cli.report.mlflow_points import CLIENT, UID, Point
 
 PARAMETERS_AT_ONCE, METRICS_AT_ONCE = 100, 1000

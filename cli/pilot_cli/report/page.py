@@ -6,12 +6,13 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pilot_proto.base import as_json
+from pilot_reports import merge_tables, metric_tables, run_tables
+from pilot_reports.history import History
+from pilot_reports.tables import Table
+from pilot_reports.transfer import transfers
 
-from pilot_cli.report import figures, merge_tables, metric_tables, run_tables
-from pilot_cli.report.history import History
+from pilot_cli.report import figures
 from pilot_cli.report.plots import Plot, drawn
-from pilot_cli.report.tables import Table
-from pilot_cli.report.transfer import transfers
 
 _TEMPLATES = Environment(
     loader=PackageLoader("pilot_cli.report", "templates"),

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from pilot_cli import comparison
-from pilot_cli.bootstrap import paired_interval
-from pilot_cli.comparability import comparable_clients, obstacles
-from pilot_cli.report.transfer import spread, transfers
-from pilot_cli.specs import beyond_preset, differences, flat
 from pilot_proto.run import Condition
-from unit.cli.histories import client_report, history, report, view
+from pilot_reports import comparison
+from pilot_reports.bootstrap import paired_interval
+from pilot_reports.comparability import comparable_clients, obstacles
+from pilot_reports.specs import beyond_preset, differences, flat
+from pilot_reports.transfer import spread, transfers
+from unit.reports.histories import client_report, history, report, view
 
 # -- specs
 

@@ -34,35 +34,6 @@ def test_an_age_is_told_in_its_largest_unit(seconds, told):
     assert output.age(NOW, NOW + timedelta(seconds=seconds)) == told
 
 
-@pytest.mark.parametrize(
-    ("count", "told"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (1_500_000, "1.5 MB"),
-        (2 * 10**9, "2.0 GB"),
-        (10**13, "10000.0 GB"),
-    ],
-)
-def test_a_size_is_told_for_people(count, told):
-    assert output.size(count) == told
-
-
-@pytest.mark.parametrize(
-    ("value", "metric", "told"),
-    [
-        (None, "cider", "-"),
-        (1.25, "cider", "1.250"),
-        (0.5, "exact-match", "50.0 %"),
-        (1.0, "iou", "100.0 %"),
-        (0.0, "iou", "0.0 %"),
-    ],
-)
-def test_a_score_is_told_in_the_unit_that_people_quote(value, metric, told):
-    assert output.score(value, metric) == told
-
-
 @pytest.mark.parametrize(("form", "read"), [(Format.JSON, json.loads), (Format.YAML, yaml.safe_load)])
 def test_a_document_is_read_back_as_it_was(capsys, form, read):
     document = {"b": [1, None, "\u00e9: x"], "a": {"c": "yes"}}

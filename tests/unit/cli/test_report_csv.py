@@ -3,8 +3,9 @@
 import csv
 
 import pytest
-from pilot_cli.report import csv_files, tidy
-from unit.cli.histories import CLIENTS, DISTANCE, history
+from pilot_cli.report import csv_files
+from pilot_reports import tidy
+from unit.reports.histories import CLIENTS, DISTANCE, history
 
 
 def read(file):

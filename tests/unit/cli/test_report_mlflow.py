@@ -9,7 +9,7 @@ import pytest
 from environments import python_of
 from pilot_cli.report import mlflow_points
 from pilot_cli.report.mlflow_points import Point
-from unit.cli.histories import COMMIT, client_report, history
+from unit.reports.histories import COMMIT, client_report, history
 
 TESTS = Path(__file__).parents[2]
 
@@ -56,7 +56,7 @@ import pilot_cli.main
 from pilot_cli.errors import CommandError
 from pilot_cli.report import mlflow_store
 from mlflow.tracking import MlflowClient
-from unit.cli.histories import history
+from unit.reports.histories import history
 
 uri = sys.argv[1]
 try:

@@ -5,10 +5,11 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from pilot_cli.report import figures, metric_tables, run_tables
+from pilot_cli.report import figures
 from pilot_cli.report.page import page
 from pilot_cli.report.plots import Line, Panel, Plot, drawn
-from unit.cli.histories import client_report, history, rejection
+from pilot_reports import metric_tables, run_tables
+from unit.reports.histories import client_report, history, rejection
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from pilot_cli.report.history import History
+from pilot_reports.history import History
 
 Value = str | int | float | None
 Line = tuple[Value, ...]

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pilot_cli.output import score
-from pilot_cli.results import change
+from pilot_reports.numbers import change, score
 
 MISSING = "\N{EN DASH}"
 Tone = Literal["", "good", "bad", "quiet"]

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from pilot_cli.report.history import History
 from pilot_proto.canonical import digest_of
 from pilot_proto.local_update import LocalUpdate
 from pilot_proto.plan import (
@@ -20,6 +19,7 @@ from pilot_proto.registry import RejectionView
 from pilot_proto.report import ClientReport, RunReport, TaskReport
 from pilot_proto.run import Condition, Rule, RunStatus, RunView
 from pilot_proto.update import Execution, LossSummary
+from pilot_reports.history import History
 
 CLIENTS = {"cap-1": "caption", "vqa-1": "vqa", "vqa-2": "vqa"}
 BEGAN, ENDED = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)

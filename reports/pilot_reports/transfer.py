@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from pilot_cli.comparability import comparable_clients, obstacles
-from pilot_cli.comparison import Value, last
-from pilot_cli.report.history import History
+from pilot_reports.comparability import comparable_clients, obstacles
+from pilot_reports.comparison import Value, last
+from pilot_reports.history import History
 
 
 @dataclass(frozen=True)

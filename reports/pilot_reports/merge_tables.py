@@ -4,8 +4,8 @@ from math import floor, log10
 
 from pilot_proto.plan import KindPlan, PlanOutput, RoundDocument
 
-from pilot_cli.report.history import History
-from pilot_cli.report.tables import MISSING, Cell, Row, Table, row
+from pilot_reports.history import History
+from pilot_reports.tables import MISSING, Cell, Row, Table, row
 
 
 def coefficients(round: RoundDocument, kind: KindPlan) -> Table:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from pilot_proto.local_update import LocalUpdate
 from pilot_proto.plan import LedgerEntry
 
-from pilot_cli.output import size
-from pilot_cli.report.history import History
-from pilot_cli.report.tables import MISSING, Cell, Row, Table, row
-from pilot_cli.specs import beyond_preset, written
+from pilot_reports.history import History
+from pilot_reports.numbers import size
+from pilot_reports.specs import beyond_preset, written
+from pilot_reports.tables import MISSING, Cell, Row, Table, row
 
 NOTHING = Cell(MISSING, tone="quiet")
 

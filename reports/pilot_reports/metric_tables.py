@@ -5,12 +5,11 @@ from statistics import fmean
 
 from pilot_proto.report import ClientReport
 
-from pilot_cli.comparison import Value, last
-from pilot_cli.output import score
-from pilot_cli.report.history import History
-from pilot_cli.report.tables import MISSING, Cell, Row, Table, gain, row, value
-from pilot_cli.report.transfer import Spread, TaskTransfer, Transfer
-from pilot_cli.results import change
+from pilot_reports.comparison import Value, last
+from pilot_reports.history import History
+from pilot_reports.numbers import change, score
+from pilot_reports.tables import MISSING, Cell, Row, Table, gain, row, value
+from pilot_reports.transfer import Spread, TaskTransfer, Transfer
 
 PARTLY = "A number in brackets says over how many clients a mean is, where not all were measured."
 

@@ -8,9 +8,9 @@ from typing import Any
 from pilot_proto.report import ClientReport, RunReport, TaskReport
 from pilot_proto.run import RunView
 
-from pilot_cli.bootstrap import paired_interval
-from pilot_cli.comparability import Obstacle, comparable_clients, obstacles
-from pilot_cli.specs import Difference, differences
+from pilot_reports.bootstrap import paired_interval
+from pilot_reports.comparability import Obstacle, comparable_clients, obstacles
+from pilot_reports.specs import Difference, differences
 
 Value = float | None
 

@@ -1,0 +1,1 @@
+"""What came of runs, as values: histories, comparisons, transfer, tables. Pure."""
