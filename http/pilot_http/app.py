@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI, Response
@@ -14,7 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pilot_http import problems
-from pilot_http.auth import Access, Authenticator, PolicyTable, guard
+from pilot_http.auth import Access, Authenticator, Door, PolicyTable, guard
 from pilot_http.openapi import Application, operation_id
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ def build(
     service: str,
     title: str,
     authenticate: Authenticator,
+    doors: Sequence[Door] = (),
     policy: PolicyTable,
     metrics: CollectorRegistry,
     ready: Callable[[], None],
@@ -57,7 +58,7 @@ def build(
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(guard(authenticate, policy))],
+        dependencies=[Depends(guard(authenticate, policy, doors))],
         generate_unique_id_function=operation_id,
         separate_input_output_schemas=False,
     )
@@ -109,6 +110,7 @@ class Observed:
             await self._app(scope, receive, send)
             return
         identity = Headers(scope=scope).get("x-request-id", "")[:64] or uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = identity
         started = time.perf_counter()
 
         async def answer(message: Message) -> None:

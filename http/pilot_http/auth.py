@@ -4,13 +4,11 @@ Keys are 256 random bits, kept only as sha256 (a fast hash is right for keys nob
 them serves both services, which read it again when it has changed.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import inspect
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +20,7 @@ from pilot_proto.base import Request as Document
 from pilot_proto.base import Seq
 from pilot_proto.problem import validated
 
+from pilot_http.origin import check_same_site
 from pilot_http.problems import Forbidden, Unauthenticated
 from pilot_http.reread import Reread
 
@@ -51,9 +50,12 @@ class Principal:
     client: str | None = None
     run: RunOfPod | None = field(default=None, compare=False)
     """Whose pod speaks, where a client in a cluster does: it may act for that run only."""
+    person: str | None = None
+    """Who it is, where somebody else than a key has told: a proxy in front of the services."""
 
     def __str__(self) -> str:
-        return f"client:{self.client}" if self.client else self.role
+        name = self.client or self.person
+        return f"{self.role}:{name}" if name else self.role
 
     def at_least(self, role: str) -> bool:
         """Whether a person's role reaches `role`."""
@@ -69,6 +71,23 @@ class KeyEntry(Document):
 class KeyFile(Document):
     keys: Seq[KeyEntry]
 
+
+@dataclass(frozen=True)
+class Credential:
+    """What a request brings to show who sent it."""
+
+    token: str = ""
+    """For the Authenticator."""
+    principal: Principal | None = None
+    """Where whoever brought it has said already who it is."""
+    unasked: bool = False
+    """A browser sends it along with every request, whichever page that comes from."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What to send to another service that is to act for the same person."""
+
+
+Door = Callable[[Request], Credential | None]
+"""One way to bring a credential; None when the request did not come that way."""
 
 Keyring = Callable[[str], Principal | None]
 """A key to its principal."""
@@ -128,8 +147,19 @@ def principal_of(request: Request) -> Principal:
 Caller = Annotated[Principal, Depends(principal_of)]
 
 
-def guard(authenticate: Authenticator, policy: PolicyTable) -> Callable[[Request], Awaitable[None]]:
-    """The dependency that every route gets: authenticate, look the route up, decide."""
+def credential_of(request: Request) -> Credential:
+    """What the caller brought, as `guard` found it."""
+    credential: Credential = request.state.credential
+    return credential
+
+
+def guard(
+    authenticate: Authenticator, policy: PolicyTable, doors: Sequence[Door] = ()
+) -> Callable[[Request], Awaitable[None]]:
+    """The dependency that every route gets: authenticate, look the route up, decide.
+
+    `doors` are tried in their order where no bearer token came.
+    """
 
     async def check(request: Request) -> None:
         route = request.scope["route"]
@@ -137,7 +167,11 @@ def guard(authenticate: Authenticator, policy: PolicyTable) -> Callable[[Request
         if "public" in allowed:
             request.state.principal = Principal("nobody")
             return
-        found = authenticate(_token(request))
+        brought = (door(request) for door in (bearer, *doors))
+        credential = next((each for each in brought if each is not None), Credential())
+        if credential.unasked:
+            check_same_site(request)
+        found = credential.principal or authenticate(credential.token)
         principal = await found if inspect.isawaitable(found) else found
         if principal is None:
             raise Unauthenticated(
@@ -145,6 +179,7 @@ def guard(authenticate: Authenticator, policy: PolicyTable) -> Callable[[Request
                 hint="send 'Authorization: Bearer KEY'; `pilot up` prints where the keys are",
             )
         request.state.principal = principal
+        request.state.credential = credential
         if not permitted(principal, allowed, request.path_params.get("client")):
             who = ", ".join(sorted(allowed)) or "nobody"
             raise Forbidden(f"{principal} may not {request.method} {route.path}", hint=f"allowed: {who}")
@@ -186,14 +221,9 @@ def unlisted(app: FastAPI, policy: PolicyTable) -> set[tuple[str, str]]:
     return routes - set(policy)
 
 
-def _token(request: Request) -> str:
+def bearer(request: Request) -> Credential | None:
+    """`Authorization: Bearer KEY`, which only a program sends."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
-    # A browser knows Basic. It sends it unasked, so it must never be enough for a request that changes something.
-    if scheme.lower() == "basic" and request.method in ("GET", "HEAD"):
-        try:
-            return base64.b64decode(value, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return ""
-    return ""
+    if scheme.lower() != "bearer":
+        return None
+    return Credential(value.strip(), headers={"Authorization": f"Bearer {value.strip()}"})

@@ -21,8 +21,9 @@ from pydantic import model_validator
 from pydantic_settings import BaseSettings
 
 from pilot_http.api_server import ApiServer, Place
-from pilot_http.auth import Authenticator, Keyring, Principal, parse_principal, read_keys
+from pilot_http.auth import Authenticator, Door, Keyring, Principal, parse_principal, read_keys
 from pilot_http.problems import Unauthenticated
+from pilot_http.proxy import Proxy
 from pilot_http.reread import Reread
 from pilot_http.tokens import Refusal, Speaker, Trust, check_account, claims_of, may_be_ours, principal_in
 from pilot_http.tokens import reviewed as reviewed_speaker
@@ -61,6 +62,8 @@ class IdentitySettings(BaseSettings):
     """YAML: NAMESPACE/SERVICEACCOUNT to client:NAME."""
     auth_namespace: str = ""
     """Where clients' pods run."""
+    auth_proxy: Path | None = None
+    """YAML: how a proxy that signs people in proves itself, and which group has which role."""
 
     @model_validator(mode="after")
     def _check_identity(self) -> Self:
@@ -79,6 +82,20 @@ def authenticator(settings: IdentitySettings, keys: Path) -> Authenticator:
         return _authenticator(settings, keys)
     except (OSError, ValueError, InvalidDocument, yaml.YAMLError) as error:
         raise IdentityUnusable(f"nobody could tell who calls: {error}") from error
+
+
+def doors(settings: IdentitySettings) -> tuple[Door, ...]:
+    """The ways besides a bearer token that the settings open.
+
+    Raises:
+        IdentityUnusable: a file that they name cannot be used.
+    """
+    if settings.auth_proxy is None:
+        return ()
+    try:
+        return (Proxy(settings.auth_proxy),)
+    except (OSError, ValueError, InvalidDocument, yaml.YAMLError) as error:
+        raise IdentityUnusable(f"the proxy file {settings.auth_proxy} cannot be used: {error}") from error
 
 
 def _authenticator(settings: IdentitySettings, keys: Path) -> Authenticator:

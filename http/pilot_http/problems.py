@@ -97,7 +97,7 @@ def pilot_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PilotError)
     headers = dict(error.headers)
     if error.status == 401:
-        headers["WWW-Authenticate"] = 'Basic realm="Pilot: any name, your key as password"'
+        headers["WWW-Authenticate"] = 'Bearer realm="Pilot"'
     return respond(request, problem_of(error), headers)
 
 

@@ -42,6 +42,18 @@ TROUBLES: tuple[Trouble, ...] = (
         "use a key of a role that may: viewer, operator or admin; a client's key serves that client only",
     ),
     Trouble(
+        "cross_site",
+        "either service",
+        "a browser sent a request that changes something, and not from a page of this service",
+        "open the page of this service and do it there; programs send 'Authorization: Bearer KEY'",
+    ),
+    Trouble(
+        "no_role",
+        "either service",
+        "the proxy that signed the person in names no group that has a role here",
+        "let the proxy file (AUTH_PROXY) give one of the person's groups a role",
+    ),
+    Trouble(
         "not_found",
         "either service",
         "there is no such run, round, repository, revision or file, or none that this role may know of",

@@ -17,7 +17,7 @@ from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 from pilot_disk.database import connect, upgrade
 from pilot_disk.faults import DatabaseUnusable
-from pilot_http.identity import IdentityUnusable, authenticator
+from pilot_http.identity import IdentityUnusable, authenticator, doors
 
 from pilot_aggregator.app import build_app
 from pilot_aggregator.clock import Clock, SystemClock
@@ -64,7 +64,8 @@ def main() -> int:
         log.error("PILOT_AGGREGATOR_DATABASE_URL: %s", error)
         return 75
     try:
-        app = build_app(service, authenticator(settings, settings.keys), settings.allowed_hosts)
+        identity = authenticator(settings, settings.keys)
+        app = build_app(service, identity, settings.allowed_hosts, doors(settings))
     except IdentityUnusable as error:
         log.error("%s", error)
         service.close()

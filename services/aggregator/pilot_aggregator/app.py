@@ -1,12 +1,13 @@
 """The aggregator's application, put together from its parts; no state of its own."""
 
 import logging
+from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pilot_disk.faults import reason
 from pilot_http.app import build
-from pilot_http.auth import Authenticator
+from pilot_http.auth import Authenticator, Door
 from pilot_http.problems import Unavailable, problem_of, respond
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import OperationalError
@@ -19,7 +20,7 @@ from pilot_aggregator.service import Service
 log = logging.getLogger(__name__)
 
 
-def build_app(service: Service, authenticate: Authenticator, hosts: list[str]) -> FastAPI:
+def build_app(service: Service, authenticate: Authenticator, hosts: list[str], doors: Sequence[Door] = ()) -> FastAPI:
     """The application over a service."""
     metrics = CollectorRegistry()
     metrics.register(Fleet(service.store, service.attempts))
@@ -28,6 +29,7 @@ def build_app(service: Service, authenticate: Authenticator, hosts: list[str]) -
         service="aggregator",
         title="Pilot aggregator",
         authenticate=authenticate,
+        doors=doors,
         policy=POLICY,
         metrics=metrics,
         ready=service.check,

@@ -5,7 +5,7 @@ from databases import every_database  # noqa: F401
 from pilot_http.auth import PolicyTable, unlisted
 from pilot_proto.canonical import canonical_bytes, commit_of
 from pilot_registry.policy import POLICY
-from unit.registry.world import API, UID, World, problem
+from unit.registry.world import UID, World, problem
 
 EVERYBODY = ("viewer", "operator", "admin", "aggregator", "client:vqa-1", "client:vqa-2")
 
@@ -156,15 +156,3 @@ def test_routes_of_persons_are_closed_to_lower_roles(world: World):
             if not open_to:
                 answer = world.call(who, method, "/" + _path(template), json={})
                 assert answer.status_code == 403, (who, method, template)
-
-
-def test_a_browser_may_read_with_basic_but_never_write(world: World):
-    import base64
-
-    for who, method, path, expected in (
-        ("viewer", "GET", f"{API}/adapters", 200),
-        ("admin", "POST", f"{API}/admin/gc", 401),
-    ):
-        basic = "Basic " + base64.b64encode(f"me:{who}".encode()).decode()
-        answer = world.call("", method, "/" + path, headers={"Authorization": basic})
-        assert answer.status_code == expected
