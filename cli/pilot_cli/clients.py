@@ -12,7 +12,6 @@ import typer
 import yaml
 from pilot_proto.federation import Federation
 from pilot_proto.problem import InvalidDocument, validated
-from pilot_proto.run import TERMINAL
 
 from pilot_cli import documents
 from pilot_cli.context import elsewhere, find_endpoint, server
@@ -211,7 +210,8 @@ def _make_keys(place: _Place) -> None:
 def _tell_running(name: str) -> None:
     """Which runs go on with the client as they started."""
     with server().aggregator() as aggregator:
-        going_on = [view for view in aggregator.runs(limit=200).items if view.status.phase not in TERMINAL]
+        names = [view.metadata["name"] for view in aggregator.runs(limit=200, active=True).items]
+        going_on = [aggregator.run(each) for each in names]
     with_it = sorted(v.metadata["name"] for v in going_on if name in {client.name for client in v.status.clients})
     if with_it:
         console.print(

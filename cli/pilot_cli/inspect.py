@@ -93,7 +93,7 @@ def newest(aggregator: AggregatorClient, name: str | None) -> RunView:
     page = aggregator.runs(limit=1)
     if not page.items:
         raise CommandError("there are no runs yet", hint="pilot run -f run.yaml", exit_code=MISSING)
-    return page.items[0]
+    return aggregator.run(page.items[0].metadata["name"])
 
 
 def _runs(_: str | None, wide: bool) -> Rows:

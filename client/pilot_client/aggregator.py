@@ -29,8 +29,10 @@ class AggregatorClient:
         response = self.transport.request("POST", f"{PREFIX}/runs", json=document, headers=headers, params=params)
         return response.json()
 
-    def runs(self, phase: str | None = None, limit: int = 50, cursor: str | None = None) -> RunPage:
-        params = {"phase": phase, "limit": limit, "cursor": cursor}
+    def runs(
+        self, phase: str | None = None, limit: int = 50, cursor: str | None = None, *, active: bool = False
+    ) -> RunPage:
+        params = {"phase": phase, "limit": limit, "cursor": cursor, "active": "true" if active else None}
         return RunPage.read(self._get("runs", **{k: v for k, v in params.items() if v}).content)
 
     def run(self, name: str) -> RunView:

@@ -51,6 +51,7 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     plan.MergePlan,
     plan.Ledger,
     plan.RoundDocument,
+    plan.RoundOutlinePage,
     plan.RoundPage,
     plan.VerifyReport,
     report.RunReport,

@@ -1,6 +1,7 @@
 """What a merge will do and did: the plan (which inputs go into which output with what weight) and the ledger (who
 was asked, answered and counted). Both are stored before the merge starts and committed with its outputs."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -124,6 +125,28 @@ class RoundDocument(Stored):
 
 class RoundPage(Stored):
     items: tuple[RoundDocument, ...]
+
+
+class RoundOutline(Stored):
+    """A round in a few words, for lists of them."""
+
+    round: int
+    program: Program
+    state: str
+    """As of a RoundDocument."""
+    started_at: datetime
+    ended_at: datetime | None = None
+    asked: int
+    answered: int = 0
+    """Known from the ledger on: once the round is planned."""
+    counted: int = 0
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Client to why it was not counted."""
+
+
+class RoundOutlinePage(Stored):
+    items: tuple[RoundOutline, ...]
+    """In order."""
 
 
 class VerifyReport(Stored):

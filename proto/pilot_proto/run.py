@@ -189,7 +189,10 @@ class RunStatus(Stored):
     """Training rounds; evaluation is one more."""
     created_at: datetime
     ended_at: datetime | None = None
+    tasks: dict[str, int] = Field(default_factory=dict)
+    """Task to how many of the run's clients have it."""
     clients: tuple[ClientStatus, ...] = ()
+    """Of the round at work; a listing of runs leaves them out."""
     started: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """With `start_from`: the parts that each client began without a predecessor, in any round so far."""
 

@@ -136,6 +136,7 @@ class Deployment:
                 "PILOT_REGISTRY_STATE_DIR": self.state / "registry",
                 "PILOT_REGISTRY_KEYS": self.keys / KEY_FILE,
                 "PILOT_REGISTRY_PORT": self.port + 1,
+                "PILOT_REGISTRY_AGGREGATOR_URL": self.aggregator_url,
             },
             "aggregator": {
                 "PILOT_AGGREGATOR_STATE_DIR": self.state / "aggregator",

@@ -17,6 +17,7 @@ POLICY: PolicyTable = {
     ("GET", RUN): VIEWER,
     ("GET", f"{RUN}/spec"): VIEWER,
     ("GET", f"{RUN}/rounds"): VIEWER,
+    ("GET", f"{RUN}/outline"): VIEWER,
     ("GET", f"{RUN}/updates"): OPERATOR,
     ("GET", f"{RUN}/rounds/{{n}}"): VIEWER,
     ("GET", f"{RUN}/events"): VIEWER,

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from pilot_disk.database import check
 from pilot_http import app as common
-from pilot_http.identity import authenticator
+from pilot_http.identity import authenticator, doors
 from sqlalchemy.exc import SQLAlchemyError
 
 from pilot_registry import errors, garbage
@@ -19,7 +19,11 @@ from pilot_registry.context import Clock, Registry, open_registry
 from pilot_registry.hub import errors as hub_errors
 from pilot_registry.policy import POLICY
 from pilot_registry.settings import Settings
-from pilot_registry.ui import pages
+from pilot_registry.ui import errors as page_errors
+from pilot_registry.ui.health import Health
+from pilot_registry.ui.pages import ROUTERS
+from pilot_registry.ui.signins import SignIns
+from pilot_registry.ui.upstream import Aggregator
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +37,22 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     """A registry over a state folder, which is migrated and brought up to date first."""
     registry = open_registry(settings, clock)
     registry.staging.clear()
+    signins = SignIns(settings.state_dir / "signins.key", settings.session_s)
+    authenticate = authenticator(settings, settings.keys)
     app = common.build(
         service="registry",
         title="Pilot registry",
-        authenticate=authenticator(settings, settings.keys),
+        authenticate=authenticate,
+        doors=(*doors(settings), signins),
         policy=POLICY,
         metrics=registry.metrics.registry,
         ready=lambda: _check_ready(registry),
         hosts=settings.hosts,
     )
     app.state.registry = registry
+    app.state.authenticate, app.state.signins = authenticate, signins
+    app.state.aggregator = Aggregator(settings.aggregator_url)
+    app.state.health = Health(registry, app.state.aggregator)
     app.router.lifespan_context = _lifespan
     errors.install(app)
     hub_errors.install(app)
@@ -52,11 +62,12 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         uploads.router,
         adapters.router,
         admin.router,
-        pages.router,
+        *ROUTERS,
         models.router,
         resolve.router,
     ):
         app.include_router(router)
+    page_errors.install(app)
     return app
 
 
@@ -66,6 +77,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sweeping = asyncio.create_task(_sweep_regularly(registry))
     yield
     sweeping.cancel()
+    app.state.aggregator.close()
     registry.journal.drain()
     registry.close()
 

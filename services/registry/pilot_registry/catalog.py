@@ -140,14 +140,15 @@ class RunSummary:
     last_at: str
 
 
-def runs(registry: Registry, principal: Principal) -> list[RunSummary]:
-    """Every run of which the caller may see something, the latest first."""
+def runs(registry: Registry, principal: Principal, most: int) -> list[RunSummary]:
+    """Runs of which the caller may see something, the latest first."""
     last = func.max(Version.created_at)
     query = (
         select(Version.run, func.count(), func.max(Version.round), last)
         .where(visible_to(principal))
         .group_by(Version.run)
         .order_by(last.desc(), Version.run)
+        .limit(most)
     )
     with registry.database.reading() as session:
         return [RunSummary(*row) for row in session.execute(query)]

@@ -13,6 +13,10 @@ VIEWER: frozenset[Access] = frozenset({"viewer"})
 OPERATOR: frozenset[Access] = frozenset({"operator"})
 ADMIN: frozenset[Access] = frozenset({"admin"})
 
+PUBLIC: frozenset[Access] = frozenset({"public"})
+
+RUN_PAGE = "/ui/runs/{run}"
+
 POLICY: PolicyTable = {
     ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}"): AGGREGATOR,
     ("DELETE", f"{PREFIX}/grants/{{uid}}"): AGGREGATOR,
@@ -43,8 +47,15 @@ POLICY: PolicyTable = {
     ("POST", f"{PREFIX}/admin/gc"): ADMIN,
     ("POST", f"{PREFIX}/admin/reindex"): ADMIN,
     ("GET", f"{PREFIX}/admin/check"): ADMIN,
+    ("GET", "/"): PUBLIC,
+    ("GET", "/ui/login"): PUBLIC,
+    ("POST", "/ui/login"): PUBLIC,
+    ("GET", "/ui/static/{name}"): PUBLIC,
+    ("POST", "/ui/logout"): VIEWER,
     ("GET", "/ui"): VIEWER,
-    ("GET", "/ui/runs/{run}"): VIEWER,
-    ("GET", "/ui/adapters/{ns}/{repo}"): VIEWER,
-    ("GET", "/ui/static/{name}"): VIEWER,
+    ("GET", "/ui/runs"): VIEWER,
+    ("GET", RUN_PAGE): VIEWER,
+    ("GET", f"{RUN_PAGE}/live"): VIEWER,
+    ("POST", f"{RUN_PAGE}/{{verb}}"): OPERATOR,
+    ("POST", f"{RUN_PAGE}/rounds/{{n}}/clients/{{client}}/retry"): OPERATOR,
 }

@@ -54,11 +54,11 @@ def page(registry: Registry, run: str | None, limit: int, cursor: str | None) ->
         query = query.where(RejectionRow.run == run)
     with registry.database.reading() as session:
         rows = session.scalars(query).all()
-    items = tuple(_view(row) for row in rows[:limit])
+    items = tuple(view_of(row) for row in rows[:limit])
     return RejectionPage(items=items, next=paging.after(items[-1].sequence) if len(rows) > limit else None)
 
 
-def _view(row: RejectionRow) -> RejectionView:
+def view_of(row: RejectionRow) -> RejectionView:
     return RejectionView(
         client=row.client,
         code=row.code,

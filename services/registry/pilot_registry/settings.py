@@ -62,6 +62,10 @@ class Settings(IdentitySettings):
     """How often garbage is swept while serving; 0: only on request."""
     gc_grace_s: int = Field(default=86400, ge=0)
     """Garbage younger than this stays."""
+    aggregator_url: str | None = Field(default=None, pattern=r"^https?://[^/]+$")
+    """Where the pages ask about runs, with the credential of whoever reads them."""
+    session_s: int = Field(default=12 * 3600, ge=60)
+    """How long somebody stays signed in to the pages."""
     takeover_s: float = Field(default=8, ge=0)
     """How long a new server waits for one that is shutting down on the same folder."""
     log_format: Literal["text", "json"] = "text"

@@ -1,8 +1,5 @@
 """Reading: files with their headers and ranges, listings with cursors, comparisons, pages."""
 
-import re
-from html.parser import HTMLParser
-
 import numpy as np
 import pytest
 from databases import every_database  # noqa: F401
@@ -205,64 +202,6 @@ def test_a_comparison_lists_what_only_one_side_has(world: World):
 def test_a_reference_that_is_none_is_refused(world: World, reference: str):
     params = {"a": reference, "b": "digits/base-connector@main"}
     assert problem(world.call("viewer", "GET", "/compare", params=params)) == (422, "invalid")
-
-
-class Links(HTMLParser):
-    """Collects what a page refers to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.found += [value for name, value in attrs if name in ("href", "src", "action") and value]
-        assert tag != "script"
-        assert not [name for name, _ in attrs if name.startswith("on") or name == "style"]
-
-
-def test_the_pages_can_be_walked_without_javascript_and_refer_to_nothing_outside(world: World):
-    world.answer()
-    world.seal()
-    assert world.publish(world.publication(world.output("task-vqa-connector"))).status_code == 201
-    todo, seen = ["/ui"], set()
-    while todo:
-        path = todo.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        answer = world.call("viewer", "GET", "/" + path)
-        assert answer.status_code == 200, path
-        if not answer.headers["content-type"].startswith("text/html"):
-            continue
-        assert answer.headers["content-security-policy"].startswith("default-src 'self'")
-        links = Links()
-        links.feed(answer.text)
-        for link in links.found:
-            assert not re.match(r"[a-z]+:|//", link), link
-            todo.append(path.partition("?")[0] + link if link.startswith("?") else link)
-    assert any("/resolve/" in path for path in seen)
-    assert "/ui/static/style.css" in seen
-    assert "/ui/adapters/digits/task-vqa-connector" in {path.partition("?")[0] for path in seen}
-
-
-def test_a_page_shows_names_as_text_whatever_is_in_them(world: World):
-    answer = world.call("viewer", "GET", "//ui/runs/digits", params={"q": "<script>alert(1)</script>"})
-    assert "<script>" not in answer.text
-    assert "&lt;script&gt;" in answer.text
-
-
-def test_an_empty_registry_has_a_page_that_says_what_to_do(tmp_path):
-    from unit.registry.world import app_in
-
-    page = World(app_in(tmp_path)).call("viewer", "GET", "//ui")
-    assert "pilot run" in page.text
-
-
-def test_pages_are_only_for_persons(world: World):
-    for who in ("client:vqa-1", "aggregator"):
-        assert problem(world.call(who, "GET", "//ui")) == (403, "forbidden")
-    assert world.call("viewer", "GET", "//ui/static/../pages.py").status_code == 404
-    assert problem(world.call("viewer", "GET", "//ui/runs/none")) == (404, "not_found")
 
 
 def test_rejections_are_listed_newest_first_with_their_place(world: World):

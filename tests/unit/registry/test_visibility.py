@@ -125,10 +125,18 @@ def _path(template: str) -> str:
     return path
 
 
+CLOSED = [place for place, allowed in POLICY.items() if "public" not in allowed]
+
+
+def test_the_public_routes_are_those_of_signing_in():
+    assert {template for _, template in POLICY.keys() - set(CLOSED)} == {"/", "/ui/login", "/ui/static/{name}"}
+
+
 def test_without_a_key_every_route_is_401_and_with_a_wrong_one_too(world: World):
-    for method, template in POLICY:
+    for method, template in CLOSED:
         for who in ("", "wrong"):
-            assert world.call(who, method, "/" + _path(template)).status_code == 401, (method, template)
+            answer = world.call(who, method, "/" + _path(template), headers={"Accept": "application/json"})
+            assert answer.status_code == 401, (method, template)
 
 
 def test_on_another_clients_paths_a_client_gets_403_or_404(published):
@@ -150,6 +158,8 @@ def test_routes_of_persons_are_closed_to_lower_roles(world: World):
     rank = {"viewer": 1, "operator": 2, "admin": 3}
     policy: PolicyTable = POLICY
     for (method, template), allowed in policy.items():
+        if "public" in allowed:
+            continue
         for who in ("viewer", "operator", "aggregator", "client:vqa-1"):
             wanted = [role for role in allowed if role in rank]
             open_to = "anyone" in allowed or who in allowed or any(rank.get(who, 0) >= rank[role] for role in wanted)

@@ -6,6 +6,7 @@
 - {name: PILOT_REGISTRY_PORT, value: "8601"}
 - {name: PILOT_REGISTRY_ALLOWED_HOSTS, value: {{ include "pilot.hosts" (dict "root" . "component" "registry") | fromYamlArray | join "," | quote }}}
 - {name: PILOT_REGISTRY_LOG_FORMAT, value: json}
+- {name: PILOT_REGISTRY_AGGREGATOR_URL, value: {{ include "pilot.url" (dict "root" . "component" "aggregator") | quote }}}
 {{ include "pilot.storeEnv" . }}
 {{- with $values.database }}
 {{- if .existingSecret }}

@@ -9,14 +9,14 @@ from pilot_http.problems import Conflict, coded
 from pilot_proto.assignment import Assignment
 from pilot_proto.grant import RoundView
 from pilot_proto.local_update import LocalUpdate, LocalUpdatePage
-from pilot_proto.plan import RoundDocument, RoundPage, VerifyReport
+from pilot_proto.plan import RoundDocument, RoundOutlinePage, RoundPage, VerifyReport
 from pilot_proto.run import RunView, Verdict
 
 from pilot_aggregator.rounds.decide import ACTIVE
 from pilot_aggregator.rounds.local_updates import local_updates
 from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.verification import verify_round
-from pilot_aggregator.rounds.view import round_document
+from pilot_aggregator.rounds.view import round_document, round_outline
 from pilot_aggregator.service import Aggregator
 
 router = APIRouter(prefix=PREFIX, tags=["rounds"])
@@ -29,6 +29,14 @@ def list_rounds(run: str, service: Aggregator) -> RoundPage:
     """The rounds that have been opened, in order."""
     record = service.run(run)
     return RoundPage(items=tuple(round_document(record, round) for round in service.store.rounds(record.uid)))
+
+
+@router.get("/runs/{run}/outline")
+def list_outlines(run: str, service: Aggregator) -> RoundOutlinePage:
+    """The rounds that have been opened in a few words each, in order."""
+    record = service.run(run)
+    found = service.store.round_summaries(record.uid)
+    return RoundOutlinePage(items=tuple(round_outline(record, round) for round in found))
 
 
 @router.get("/runs/{run}/updates")

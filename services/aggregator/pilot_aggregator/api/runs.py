@@ -22,6 +22,7 @@ from pilot_aggregator.rounds import creation
 from pilot_aggregator.rounds.advice import advice
 from pilot_aggregator.rounds.continuation import Source, check_source, continuation
 from pilot_aggregator.rounds.report import run_report
+from pilot_aggregator.rounds.view import run_outline
 from pilot_aggregator.service import Aggregator, Service
 from pilot_aggregator.store.records import RunRecord
 from pilot_aggregator.store.store import NameTaken
@@ -97,15 +98,16 @@ def create_run(
 def list_runs(
     service: Aggregator,
     phase: Phase | None = None,
+    active: bool = False,
     limit: Annotated[int, Query(ge=1, le=cursors.MAX_LIMIT)] = 50,
     cursor: str | None = None,
 ) -> RunPage:
-    """Runs, newest first."""
+    """Runs, newest first, without what their clients do now; only those that have not ended, if they are `active`."""
     position = cursors.decode(cursor, 2)
-    found = service.store.runs(phase, limit + 1, cursors.instant_and_id(position))
+    found = service.store.runs(phase, limit + 1, cursors.instant_and_id(position), active=active)
     shown = found[:limit]
     following = cursors.encode([shown[-1].created_at.isoformat(), shown[-1].uid]) if len(found) > limit else None
-    return RunPage(items=tuple(service.view(run) for run in shown), next=following)
+    return RunPage(items=tuple(run_outline(run) for run in shown), next=following)
 
 
 @router.get("/runs/{run}")

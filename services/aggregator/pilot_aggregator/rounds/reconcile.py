@@ -140,7 +140,7 @@ class Reconciler:
     def _lost(self, run: RunRecord) -> str:
         """Who is missing from which published round, as a sentence."""
         parts = []
-        for round in self.store.rounds(run.uid):
+        for round in self.store.round_summaries(run.uid):
             if round.ledger and (absent := [e for e in round.ledger.entries if not e.counted]):
                 who = ", ".join(f"{e.client} ({e.reason})" for e in absent)
                 parts.append(f"round {round.number}: {who}")

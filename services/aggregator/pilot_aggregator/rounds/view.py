@@ -1,15 +1,16 @@
 """A run and its rounds as the API shows them."""
 
+from collections import Counter
 from typing import Any
 
 from pilot_proto.grant import RoundView
 from pilot_proto.names import ADAPTER_FILE
-from pilot_proto.plan import RoundDocument
+from pilot_proto.plan import RoundDocument, RoundOutline
 from pilot_proto.run import RunStatus, RunView
 
 from pilot_aggregator.rounds.observe import client_status, clients_seen
 from pilot_aggregator.rounds.reconcile import Board, heard
-from pilot_aggregator.store.records import RoundRecord, RunRecord
+from pilot_aggregator.store.records import RoundRecord, RoundSummary, RunRecord
 from pilot_aggregator.store.store import Store
 
 
@@ -22,6 +23,13 @@ def run_view(run: RunRecord, store: Store, view: RoundView | None, board: Board)
         assignments, attempts = store.assignments(run.uid, round.number), store.attempts(run.uid, round.number)
         seen = clients_seen(run, round, assignments, attempts, view or RoundView(), told)
         clients = [client_status(run, client, round.sealed is not None, told) for client in seen]
+    outline = run_outline(run)
+    more = {"clients": tuple(clients), "started": _started(run, store)}
+    return outline.model_copy(update={"status": outline.status.model_copy(update=more)})
+
+
+def run_outline(run: RunRecord) -> RunView:
+    """The run without its clients: what its own row says."""
     status = RunStatus(
         uid=run.uid,
         phase=run.phase,
@@ -33,8 +41,7 @@ def run_view(run: RunRecord, store: Store, view: RoundView | None, board: Board)
         total_rounds=run.plan.last_training_round,
         created_at=run.created_at,
         ended_at=run.ended_at,
-        clients=tuple(clients),
-        started=_started(run, store),
+        tasks=dict(sorted(Counter(client.task for client in run.clients).items())),
     )
     return RunView(metadata={"name": run.name}, spec=run.spec, status=status)
 
@@ -44,11 +51,27 @@ def _started(run: RunRecord, store: Store) -> dict[str, tuple[str, ...]]:
     if run.spec.start_from is None:
         return {}
     found: dict[str, list[str]] = {}
-    for round in store.rounds(run.uid):
+    for round in store.round_summaries(run.uid):
         for entry in round.ledger.entries if round.ledger else ():
             parts = found.setdefault(entry.client, [])
             parts += [part for part in entry.started if part not in parts]
     return {client: tuple(parts) for client, parts in sorted(found.items()) if parts}
+
+
+def round_outline(run: RunRecord, round: RoundSummary) -> RoundOutline:
+    """A round in a few words."""
+    entries = round.ledger.entries if round.ledger else ()
+    return RoundOutline(
+        round=round.number,
+        program=round.program,
+        state="Failed" if round.state == "Assigned" and run.phase == "Failed" else round.state,
+        started_at=round.started_at,
+        ended_at=round.ended_at,
+        asked=round.asked or len(entries),
+        answered=sum(entry.answered for entry in entries),
+        counted=sum(entry.counted for entry in entries),
+        left_out={entry.client: entry.reason for entry in entries if not entry.counted},
+    )
 
 
 def round_document(run: RunRecord, round: RoundRecord) -> RoundDocument:

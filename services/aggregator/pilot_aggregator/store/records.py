@@ -75,6 +75,20 @@ class RoundRecord:
 
 
 @dataclass(frozen=True)
+class RoundSummary:
+    """A round without the documents that grow with the square of its clients."""
+
+    number: int
+    program: Program
+    started_at: datetime
+    ended_at: datetime | None
+    state: str
+    """`Assigned`, `Sealed`, `Planned`, `Merged` or `Published`: the last step that is done."""
+    asked: int
+    ledger: Ledger | None
+
+
+@dataclass(frozen=True)
 class AssignmentRecord:
     uid: str
     number: int

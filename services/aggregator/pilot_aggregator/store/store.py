@@ -34,6 +34,7 @@ from pilot_aggregator.store.records import (
     Delivery,
     EventRecord,
     RoundRecord,
+    RoundSummary,
     RunRecord,
 )
 
@@ -155,11 +156,15 @@ class Store:
             row = sql.execute(_runs().where(t.runs.c.name == name)).first()
             return _run(row) if row else None
 
-    def runs(self, phase: str | None, limit: int, after: tuple[datetime, str] | None) -> list[RunRecord]:
-        """The newest first."""
+    def runs(
+        self, phase: str | None, limit: int, after: tuple[datetime, str] | None, *, active: bool = False
+    ) -> list[RunRecord]:
+        """The newest first; only those that have not ended, if they are `active`."""
         query = _runs().order_by(t.runs.c.created_at.desc(), t.runs.c.uid.desc()).limit(limit)
         if phase:
             query = query.where(t.runs.c.phase == phase)
+        if active:
+            query = query.where(t.runs.c.phase.not_in(TERMINAL))
         if after:
             query = query.where(tuple_(t.runs.c.created_at, t.runs.c.uid) < tuple_(*after))
         with self._engine.connect() as sql:
@@ -232,6 +237,17 @@ class Store:
         with self._engine.connect() as sql:
             rows = sql.execute(select(t.rounds).where(t.rounds.c.uid == uid).order_by(t.rounds.c.number))
             return [_round(row) for row in rows]
+
+    def round_summaries(self, uid: str) -> list[RoundSummary]:
+        """The rounds in order, each without the documents that are large."""
+        r, a = t.rounds.c, t.assignments.c
+        asked = select(func.count()).where(a.uid == r.uid, a.number == r.number).scalar_subquery()
+        steps = ((r.publication, "Published"), (r.merged, "Merged"), (r.plan, "Planned"), (r.sealed, "Sealed"))
+        state = case(*((column.is_not(None), name) for column, name in steps), else_="Assigned").label("state")
+        columns = (r.number, r.program, r.started_at, r.ended_at, r.ledger, state, asked.label("asked"))
+        with self._engine.connect() as sql:
+            rows = sql.execute(select(*columns).where(r.uid == uid).order_by(r.number))
+            return [RoundSummary(**{**row._mapping, "ledger": load(Ledger, row.ledger)}) for row in rows]
 
     def open_round(self, uid: str, number: int, program: Program, assignments: list[Assignment], now: datetime) -> None:
         """Store a round with all its assignments, or none of it. The same again does nothing."""

@@ -1,0 +1,24 @@
+"""What the pages' routes work with."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from pilot_registry.ui.health import Health
+from pilot_registry.ui.upstream import Aggregator
+
+
+def aggregator_of(request: Request) -> Aggregator:
+    """The aggregator behind a request."""
+    known: Aggregator = request.app.state.aggregator
+    return known
+
+
+def health_of(request: Request) -> Health:
+    """The health of this deployment."""
+    known: Health = request.app.state.health
+    return known
+
+
+FromAggregator = Annotated[Aggregator, Depends(aggregator_of)]
+InHealth = Annotated[Health, Depends(health_of)]

@@ -1,0 +1,1 @@
+"""From documents to what pages show. Pure: values in, values out."""
