@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := proto disk http client data model digits reports cli services
 CODE := $(PACKAGES) tests benchmarks studies tools charts
 
-.PHONY: help setup demo test check bench schema fmt environments helm chart minio images cluster-test cluster-up cluster-down lock base clean
+.PHONY: help setup demo test check bench schema fmt environments helm chart minio setup-browser browser-test screenshots images cluster-test cluster-up cluster-down lock base clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -17,7 +17,7 @@ demo: setup ## Nine clients, three tasks, three rounds on this machine; leaves t
 	@OMP_NUM_THREADS=1 $(BIN)/pilot demo $(ARGS)
 
 test: setup ## Every test that needs no cluster
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 -m "not browser" $(ARGS)
 
 check: setup ## Format, lint, types, imports, schema drift
 	@$(BIN)/ruff format --check --quiet $(CODE) && echo "format  ok"
@@ -38,6 +38,15 @@ fmt: setup ## Format and fix what can be fixed
 
 minio: ## Build the MinIO server that the bucket's tests need into .minio (needs Go)
 	@tools/minio.sh
+
+setup-browser: ## Bring Chromium and axe-core, for the pages' tests (needs root where Chromium is missing, and npm)
+	@tools/browser.sh
+
+browser-test: setup ## The pages in a real browser, after a real digits run
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/browser -m browser --durations 5 $(ARGS)
+
+screenshots: setup ## Every page, light and dark, into .screenshots; the four of the README into docs/images
+	@OMP_NUM_THREADS=1 PILOT_SCREENSHOTS=.screenshots $(BIN)/pytest -q tests/browser/test_every_page.py -m browser $(ARGS)
 
 images: ## Build the container images (REGISTRY=... PUSH=1 TAG=... IMAGES="..."; see tools/images.sh)
 	@tools/images.sh

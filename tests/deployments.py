@@ -118,13 +118,13 @@ class Harness:
     def wait(self, name, until=("Succeeded", "Failed", "Cancelled")):
         return self.eventually(lambda: (run := self.aggregator.run(name)).status.phase in until and run)
 
-    def eventually(self, look):
-        deadline = time.monotonic() + WAIT_S
+    def eventually(self, look, within_s: float = WAIT_S):
+        deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             if found := look():
                 return found
             time.sleep(0.05)
-        raise AssertionError(f"did not happen within {WAIT_S} s\n{self.logs()}")
+        raise AssertionError(f"did not happen within {within_s} s\n{self.logs()}")
 
     def kill(self, service: str) -> None:
         process = self.deployment.processes[service]

@@ -78,8 +78,8 @@ def client_line(client: ClientStatus, phase: str) -> ClientLine:
         loss=told.loss if told else None,
         samples_per_s=told.samples_per_s if told else None,
         eta_s=told.eta_s if told else None,
-        reason=client.reason,
-        message=client.message,
+        reason="" if client.state == "Answered" else client.reason,
+        message="" if client.state == "Answered" else client.message,
         retryable=client.state in RETRYABLE and phase in RETRY_PHASES,
     )
 

@@ -1,0 +1,124 @@
+"""Every page in both themes: nothing from elsewhere, no barrier, no overflow in a narrow window; and how it looks."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from browser.conftest import BROKEN, RUN, key
+from browser.driver import NARROW, THEMES, WIDE, Visit, axe, visit
+
+TEXT = f"{RUN}/client-vqa-1-text"
+TABS = ("tensors", "lineage", "metrics", "files", "history", "card", "audit")
+PAGES = {
+    "home": "/ui",
+    "runs": "/ui/runs",
+    "run": f"/ui/runs/{RUN}",
+    "round": f"/ui/runs/{RUN}/rounds/2",
+    "round-prepare": f"/ui/runs/{RUN}/rounds/0",
+    "round-evaluate": f"/ui/runs/{RUN}/rounds/4",
+    "lineage": f"/ui/runs/{RUN}/lineage",
+    "adapters": "/ui/adapters",
+    "adapter-use": f"/ui/adapters/{TEXT}",
+    **{
+        f"adapter-{t}": f"/ui/adapters/{TEXT}?tab={t}"
+        for t in ("tensors", "lineage", "metrics", "files", "history", "card")
+    },
+    "compare": f"/ui/compare?a={TEXT}@round-1&b={TEXT}@round-3",
+    "clients": "/ui/clients",
+    "client": "/ui/clients/vqa-1",
+    "client-left-out": f"/ui/clients/{BROKEN}",
+    "quarantine": "/ui/quarantine",
+    "transfer": f"/ui/transfer?run={RUN}",
+    "system": "/ui/system",
+    "audit": "/ui/audit",
+    "error": "/ui/runs/digitz",
+}
+RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
+SERIOUS = {"serious", "critical"}
+ALLOWED = re.compile(r"status of 404")
+"""Chromium tells of the error page, which is one of them."""
+
+
+@pytest.fixture(scope="module")
+def visits(chromium, deployed):
+    """One admin for each theme."""
+    made: dict[str, Visit] = {}
+    opened = [visit(chromium, deployed.deployment.registry_url, key(deployed, "admin"), theme) for theme in THEMES]
+    for theme, each in zip(THEMES, opened, strict=True):
+        made[theme] = each.__enter__()
+    yield made
+    for each in opened:
+        each.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_no_barrier_and_asks_for_nothing_elsewhere(visits, name, theme):
+    at = visits[theme]
+    at.strange.clear(), at.complaints.clear()
+    page = at.go(PAGES[name])
+    page.wait_for_load_state("networkidle")
+    keep(page, name, theme)
+    page.evaluate(axe())
+    found = page.evaluate(
+        "() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+    )
+    faults = [
+        f"{fault['id']} ({fault['impact']}): {node['html'][:200]}"
+        for fault in found["violations"]
+        if fault["impact"] in SERIOUS
+        for node in fault["nodes"]
+    ]
+    assert not faults, "\n".join(faults)
+    assert at.strange == []
+    assert [told for told in at.complaints if not ALLOWED.search(told)] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_in_a_narrow_window_only_tables_and_drawings_scroll_sideways(visits, name):
+    at = visits["light"]
+    at.page.set_viewport_size(NARROW)
+    page = at.go(PAGES[name])
+    keep(page, f"{name}-narrow", "light")
+    wide = page.evaluate("() => document.scrollingElement.scrollWidth - window.innerWidth")
+    at.page.set_viewport_size(WIDE)
+    assert wide <= 0, f"the page is {wide} px too wide"
+
+
+def test_without_scripts_every_page_of_ours_can_be_reached_and_read(chromium, deployed):
+    base = deployed.deployment.registry_url
+    with visit(chromium, base, key(deployed, "admin"), scripts=False) as at:
+        todo, seen = ["/ui"], set()
+        while todo and len(seen) < 150:
+            path = todo.pop(0)
+            if (place := shape(path)) in seen:
+                continue
+            seen.add(place)
+            answer = at.page.goto(base + path)
+            assert answer.status == 200, path
+            assert at.page.locator("h1").count() == 1, path
+            todo += links(at)
+    assert at.strange == []
+    assert len(seen) > 20
+
+
+def links(at: Visit) -> list[str]:
+    """The pages that a page leads to, without its files and other forms of itself."""
+    found = at.page.eval_on_selector_all("a[href]", "all => all.map(a => a.getAttribute('href'))")
+    pages = [link for link in found if link.startswith("/ui") and "format=" not in link]
+    return [link for link in pages if not link.endswith((".csv", ".html", "/live"))]
+
+
+def shape(path: str) -> str:
+    """What kind of a page it is: numbers and commits do not make another one."""
+    return re.sub(r"[0-9a-f]{12,}|\d+", "N", path)
+
+
+def keep(page, name: str, theme: str) -> None:
+    """A picture of it, where somebody wants pictures."""
+    folder = os.environ.get("PILOT_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}-{theme}.png", full_page=True)
