@@ -1,6 +1,5 @@
 """Every page in both themes: nothing from elsewhere, no barrier, no overflow in a narrow window; and how it looks."""
 
-import json
 import os
 import re
 from pathlib import Path

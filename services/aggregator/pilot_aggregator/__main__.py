@@ -17,7 +17,10 @@ from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 from pilot_disk.database import connect, upgrade
 from pilot_disk.faults import DatabaseUnusable
+from pilot_http import environment
 from pilot_http.identity import IdentityUnusable, authenticator, doors
+from pilot_proto.problem import InvalidDocument
+from pydantic import ValidationError
 
 from pilot_aggregator.app import build_app
 from pilot_aggregator.clock import Clock, SystemClock
@@ -48,7 +51,11 @@ def main() -> int:
     """Serve until told to stop. One aggregator per state folder."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        log.error("%s", environment.told("aggregator", "PILOT_AGGREGATOR_", error))
+        return 78
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(settings.state_dir / "aggregator.lock")
     try:
@@ -63,6 +70,10 @@ def main() -> int:
     except DatabaseUnusable as error:
         log.error("PILOT_AGGREGATOR_DATABASE_URL: %s", error)
         return 75
+    except (InvalidDocument, OSError) as error:
+        # The federation, the job templates, a key: files that a person wrote or mounted.
+        log.error("%s", error)
+        return 78
     try:
         identity = authenticator(settings, settings.keys)
         app = build_app(service, identity, settings.allowed_hosts, doors(settings))

@@ -25,7 +25,7 @@ class Settings(IdentitySettings):
     database_url: str = ""
     """Empty for SQLite in the state folder."""
     host: str = "127.0.0.1"
-    port: int = 8600
+    port: int = Field(default=8600, ge=0, le=65535)
     allowed_hosts: list[str] = Field(default_factory=lambda: ["127.0.0.1", "localhost", "[::1]"])
     tls_cert_file: Path | None = None
     """PEM certificate chain; with it the service speaks HTTPS only."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import uvicorn
 from pilot_disk.faults import DatabaseUnusable
 from pilot_disk.files import locked, write_atomically
+from pilot_http import environment
 from pilot_http.identity import IdentityUnusable
 from pilot_proto.registry import CheckReport, ReindexReport
 from pydantic import BaseModel, ValidationError
@@ -61,8 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        faults = "; ".join(str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors())
-        sys.stderr.write(f"the registry's settings are not valid: {faults}\n")
+        sys.stderr.write(f"{environment.told('registry', 'PILOT_REGISTRY_', error)}\n")
         return EX_CONFIG
     set_up_logs(settings)
     try:
