@@ -58,4 +58,6 @@ POLICY: PolicyTable = {
     ("GET", f"{RUN_PAGE}/live"): VIEWER,
     ("POST", f"{RUN_PAGE}/{{verb}}"): OPERATOR,
     ("POST", f"{RUN_PAGE}/rounds/{{n}}/clients/{{client}}/retry"): OPERATOR,
+    ("GET", "/ui/audit"): ADMIN,
+    ("GET", "/ui/audit.csv"): ADMIN,
 }
