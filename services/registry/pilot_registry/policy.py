@@ -58,6 +58,8 @@ POLICY: PolicyTable = {
     ("GET", f"{RUN_PAGE}/live"): VIEWER,
     ("POST", f"{RUN_PAGE}/{{verb}}"): OPERATOR,
     ("POST", f"{RUN_PAGE}/rounds/{{n}}/clients/{{client}}/retry"): OPERATOR,
+    ("GET", "/ui/clients"): VIEWER,
+    ("GET", "/ui/clients/{client}"): VIEWER,
     ("GET", "/ui/audit"): ADMIN,
     ("GET", "/ui/audit.csv"): ADMIN,
 }

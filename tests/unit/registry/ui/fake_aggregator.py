@@ -107,6 +107,20 @@ def outline(number: int, state: str = "Published", **more: Any) -> RoundOutline:
     return RoundOutline(round=number, state=state, **{**known, **more})
 
 
+def federation(clients: dict[str, str], disabled: tuple[str, ...] = (), error: str = "") -> dict[str, Any]:
+    """`GET federation`: clients by task, each with a folder of its own."""
+    members = [
+        {"name": name, "task": task, "data": f"/data/of/{name}", "disabled": name in disabled}
+        for name, task in clients.items()
+    ]
+    spec = {
+        "models": [{"name": "digits-tiny", "path": "/models/digits-tiny"}],
+        "tasks": [{"name": task} for task in sorted({each["task"] for each in members})],
+        "clients": members,
+    }
+    return {"metadata": {"name": "test"}, "spec": spec, "status": {"digest": "sha256:" + "0" * 64, "error": error}}
+
+
 def run_report(name: str = "digits", rounds: int = 3) -> RunReport:
     clients = [
         ClientReport(
