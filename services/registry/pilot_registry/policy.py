@@ -60,6 +60,9 @@ POLICY: PolicyTable = {
     ("POST", f"{RUN_PAGE}/rounds/{{n}}/clients/{{client}}/retry"): OPERATOR,
     ("GET", "/ui/clients"): VIEWER,
     ("GET", "/ui/clients/{client}"): VIEWER,
+    ("GET", "/ui/transfer"): VIEWER,
+    ("GET", "/ui/transfer/report.html"): VIEWER,
+    ("GET", "/ui/transfer/{table}.csv"): VIEWER,
     ("GET", "/ui/audit"): ADMIN,
     ("GET", "/ui/audit.csv"): ADMIN,
 }

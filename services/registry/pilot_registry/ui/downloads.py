@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from fastapi import Response
 from fastapi.responses import StreamingResponse
 from pilot_reports import csv_lines
 from pilot_reports.tidy import Line
 
-from pilot_registry.ui.page import SECURITY
+from pilot_registry.ui import assets
+from pilot_registry.ui.page import HTML, SECURITY, Page, drawn
 
 LINES = 500
 """In one piece: a thread is asked for each."""
@@ -18,6 +20,11 @@ def csv_file(name: str, columns: Sequence[str], lines: Iterable[Line]) -> Stream
     return StreamingResponse(
         _pieces(csv_lines.written(columns, lines)), headers=attached(name), media_type="text/csv; charset=utf-8"
     )
+
+
+def html_file(name: str, template: str, page: Page) -> Response:
+    """A page as one file that needs nothing else: the stylesheet stands in it."""
+    return Response(drawn(template, page, assets.text("style.css")), headers=attached(name), media_type=HTML)
 
 
 def attached(name: str) -> dict[str, str]:

@@ -4,16 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from pilot_proto.base import Stored
 from pilot_proto.metrics import unit_of
-from pilot_proto.plan import KindPlan, LedgerEntry, MergePlan, PlanOutput
+from pilot_proto.plan import KindPlan, LedgerEntry, MergePlan
 from pilot_proto.registry import RejectionView
 from pilot_proto.report import ClientReport
+from pilot_reports.contributions import MOST_NAMES, Contributions, contributions
 from pilot_reports.task_distance import MEANS, to_task_mean
 
 from pilot_registry.ui.views.outcomes import Outcome
 from pilot_registry.ui.views.run_page import Plot, Series
-
-MOST_SHARES = 6
-"""Of one merge in a table; a mean over two hundred clients has as many."""
 
 
 class Share(Stored):
@@ -58,8 +56,8 @@ class ClientRound(Stored):
 
 def mixes(plan: MergePlan, client: str, task: str) -> tuple[Mix, ...]:
     """Of every kind that the round merged."""
-    found = ((kind, _output_for(kind, client, task)) for kind in plan.kinds if kind.rule.rule != "none")
-    return tuple(_mix(kind, output, client) for kind, output in found if output is not None)
+    merged = ((kind, contributions(kind, client, task)) for kind in plan.kinds if kind.rule.rule != "none")
+    return tuple(_mix(kind, found) for kind, found in merged if found is not None)
 
 
 def to_means(plan: MergePlan, client: str) -> dict[str, float]:
@@ -105,29 +103,15 @@ def figures_of(entry: LedgerEntry | None, plan: MergePlan | None, client: str) -
     }
 
 
-def _output_for(kind: KindPlan, client: str, task: str) -> PlanOutput | None:
-    """What the client was handed: made for it, for its task, or for everybody."""
-    for wanted in ((client, None), (None, task), (None, None)):
-        for output in kind.outputs:
-            whose = (output.client, None) if output.client else (None, output.task)
-            if whose == wanted:
-                return output
-    return None
-
-
-def _mix(kind: KindPlan, output: PlanOutput, client: str) -> Mix:
-    pairs = zip(kind.inputs, output.coefficients, strict=False)
-    weights = {each.client: weight for each, weight in pairs if weight}
-    own = weights.pop(client, 0.0)
-    ordered = sorted(weights.items(), key=lambda pair: (-abs(pair[1]), pair[0]))
+def _mix(kind: KindPlan, found: Contributions) -> Mix:
     return Mix(
         kind=kind.kind,
         rule=kind.rule.rule,
-        whose="own" if output.client else output.task or "global",
-        own=own,
-        others=tuple(Share(client=name, weight=weight) for name, weight in ordered[:MOST_SHARES]),
-        more=max(0, len(ordered) - MOST_SHARES),
-        carried=output.carried is not None,
+        whose="own" if found.output.client else found.output.task or "global",
+        own=found.own,
+        others=tuple(Share(client=name, weight=weight) for name, weight in found.others[:MOST_NAMES]),
+        more=max(0, len(found.others) - MOST_NAMES),
+        carried=found.output.carried is not None,
     )
 
 
