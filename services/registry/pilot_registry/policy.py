@@ -63,6 +63,9 @@ POLICY: PolicyTable = {
     ("GET", "/ui/transfer"): VIEWER,
     ("GET", "/ui/transfer/report.html"): VIEWER,
     ("GET", "/ui/transfer/{table}.csv"): VIEWER,
+    ("GET", "/ui/system"): VIEWER,
+    ("GET", "/ui/system/api"): VIEWER,
+    ("POST", "/ui/system/{chore}"): ADMIN,
     ("GET", "/ui/audit"): ADMIN,
     ("GET", "/ui/audit.csv"): ADMIN,
 }
