@@ -26,6 +26,8 @@ class FakeAggregator:
     away: bool = False
     calls: list[tuple[str, str, str, Any]] = field(default_factory=list)
     """Method, path with query, who asked (the bearer token), body."""
+    heard: list[dict[str, str]] = field(default_factory=list)
+    """The headers of each."""
 
     def connected(self) -> Aggregator:
         return Aggregator("http://aggregator", clock=lambda: 0.0, transport=httpx.MockTransport(self._answer))
@@ -50,6 +52,7 @@ class FakeAggregator:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         body = json.loads(request.content) if request.content else None
         path = request.url.path.removeprefix(API)
+        self.heard.append(dict(request.headers))
         self.calls.append((request.method, request.url.raw_path.decode().removeprefix(API), token, body))
         found = self.documents.get(path, 404)
         if isinstance(found, int):
