@@ -58,7 +58,11 @@ class Participation(Base):
     """Bytes of its accepted updates."""
     answered_at: Mapped[str | None]
     """The last time."""
-    __table_args__ = (Index("ix_participations_order", "client", "sequence"),)
+    __table_args__ = (
+        Index("ix_participations_order", "client", "sequence"),
+        # Everything that is added up for the list of clients: no row is read for it.
+        Index("ix_participations_sums", "client", "task", "asked", "answered", "sent", "answered_at"),
+    )
 
 
 class Readable(Base):

@@ -34,6 +34,8 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("participations", schema=None) as batch_op:
         batch_op.create_index("ix_participations_order", ["client", "sequence"], unique=False)
+        summed = ["client", "task", "asked", "answered", "sent", "answered_at"]
+        batch_op.create_index("ix_participations_sums", summed, unique=False)
     with op.batch_alter_table("rejections", schema=None) as batch_op:
         batch_op.create_index("ix_rejections_client", ["client", "sequence"], unique=False)
     with op.batch_alter_table("audit", schema=None) as batch_op:
