@@ -149,6 +149,12 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble("not_sealed", "registry", "a round is published only after its inputs are sealed", "seal it first"),
     Trouble("round_open", "registry", "raw updates of an open round are not deleted", "seal it or revoke its grants"),
     Trouble(
+        "housekeeping_busy",
+        "registry",
+        "a collection, a check or a rebuilding of the index was begun on the page System, and is still at work",
+        "wait until it has ended: System shows it, and what came of it",
+    ),
+    Trouble(
         "already_published",
         "registry",
         "the round is published with other bytes; the published ones stand",

@@ -1,8 +1,9 @@
 """Metrics as tables: by round, runs side by side, and transfer against training alone. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
+from pilot_proto.plan import TaskMean
 from pilot_proto.report import ClientReport
 
 from pilot_reports.comparison import Value, last
@@ -91,6 +92,34 @@ def transfer(found: Transfer) -> Table:
         note="merged against merged and local against local, after the last round of each run. Bold: the mean over a "
         "task's clients. Spread: standard deviation over clients, and the lowest and highest client.",
     )
+
+
+def ledger_means(told: Mapping[str, Sequence[TaskMean]]) -> Table:
+    """Runs side by side by the means in their ledgers, for when nobody tells what single clients measured."""
+    newest: dict[tuple[str, str, str], TaskMean] = {}
+    for run, means in told.items():
+        for mean in means:
+            place = (mean.task, mean.point, run)
+            if place not in newest or newest[place].round < mean.round:
+                newest[place] = mean
+    metrics = {mean.task: mean.metric for mean in newest.values()}
+    points = [(point, run) for point in ("merged", "local") for run in told]
+    rows = [
+        row(task, metric, *(_ledger_mean(newest.get((task, point, run))) for point, run in points))
+        for task, metric in sorted(metrics.items())
+    ]
+    return Table(
+        caption="What the published ledgers tell",
+        columns=("task", "metric", *(f"{point}: {run}" for point, run in points)),
+        rows=tuple(rows),
+        text_columns=2,
+        note="Means over a task's clients, in brackets the round that they are of. A ledger has no mean of a task of "
+        "which only one client was measured.",
+    )
+
+
+def _ledger_mean(mean: TaskMean | None) -> Cell:
+    return Cell(f"{score(mean.value, mean.metric)} ({mean.round})") if mean else Cell(MISSING, tone="quiet")
 
 
 def _points(client: ClientReport) -> tuple[Value, ...]:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from pilot_reports.history import History
+from pilot_reports.transfer import Transfer
 
 Value = str | int | float | None
 Line = tuple[Value, ...]
 
 METRICS = ("run", "method", "seed", "client", "task", "metric", "split", "round", "point", "value", "samples")
+GAINS = ("run", "baseline", "client", "task", "metric", "point", "gain")
 MERGE = ("run", "round", "kind", "receiver", "contributor", "coefficient", "distance")
 PARTICIPATION = (
     *("run", "round", "program", "client", "task", "asked", "answered", "counted", "reason", "flags", "num_examples"),
@@ -31,6 +33,15 @@ def metrics(histories: Sequence[History]) -> Iterator[Line]:
                 *(history.name, history.method, history.seed, client, tasks.get(client, ""), str(result["metric"])),
                 *(str(result["split"]), number, point, float(str(result["value"])), int(str(result["samples"]))),
             )
+
+
+def gains(found: Sequence[Transfer]) -> Iterator[Line]:
+    """Every gain over training alone, `merged` over `merged` and `local` over `local`, after the last round."""
+    for transfer in found:
+        for task in transfer.tasks:
+            for client in task.clients:
+                for point, value in (("merged", client.merged), ("local", client.local)):
+                    yield transfer.run, transfer.baseline, client.client, task.task, task.metric, point, value
 
 
 def merge(histories: Sequence[History]) -> Iterator[Line]:

@@ -126,6 +126,13 @@ def test_who_else_reaches_the_services_can_be_narrowed_without_shutting_out_thei
     assert {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}} in rule["from"]
 
 
+def test_registry_and_aggregator_reach_each_other_however_narrow_the_policy_is():
+    for service, other in (("registry", "aggregator"), ("aggregator", "registry")):
+        (rule,) = the(rendered("external"), "NetworkPolicy", f"pilot-{service}")["spec"]["ingress"]
+        assert {"podSelector": {"matchLabels": component(other)}} in rule["from"]
+        assert the(rendered("external"), "NetworkPolicy", f"pilot-{service}")["spec"]["policyTypes"] == ["Ingress"]
+
+
 def test_labels_of_trainers_are_those_that_the_policy_selects():
     from chart.rendering import job_templates
 

@@ -63,6 +63,8 @@ FAULTS = {
     ),
     "keys for the hook": (f"auth: {{generate: hook, keys: {{admin: {'a' * 32}}}}}", "auth.keys is not used"),
     "trainers without keys": ("auth: {mode: keys}", "auth.mode is keys", "jwks"),
+    "a proxy's secret in the values": ("auth: {proxy: {secret: a}}", "/auth/proxy", "'secret' not allowed"),
+    "a volume of the proxy's name": ("registry: {extraVolumes: [{name: proxy, emptyDir: {}}]}", 'has "proxy"'),
     "an unsigned webhook": ("aggregator: {webhook: {url: 'https://a'}}", "aggregator.webhook.existingSecret"),
     "an ingress to nothing": ("ingress: {enabled: true}", "ingress.enabled is true", "ingress.registryHost"),
     "one host for two": (

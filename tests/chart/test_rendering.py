@@ -213,7 +213,9 @@ def test_notes_give_the_next_commands_and_say_what_is_not_so_good():
         "helm test pilot -n team",
         "port-forward service/pilot-aggregator",
         "pilot login http://localhost:8600",
-        "the Secret pilot-keys",
+        "get secret pilot-keys",
+        "Sign in with a key",
+        "http://localhost:8601/ui",
         "kind load docker-image",
         "ImagePullBackOff",
         "It is archived",
@@ -230,6 +232,8 @@ def test_notes_do_not_speak_of_what_is_not_there():
     notes = done.stdout.partition("NOTES:")[2]
     assert "archived" not in notes
     assert "kind load" not in notes
+    assert "adapters.example.org/ui" in notes
+    assert "must set the three headers" in notes
     assert "https://localhost:8600" in notes
 
 

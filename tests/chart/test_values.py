@@ -153,6 +153,39 @@ def test_tls_changes_scheme_probes_and_trust_together():
     assert {"name": "ca", "mountPath": "/etc/pilot/ca", "readOnly": True} in trainer(found, "vqa-1")["volumeMounts"]
 
 
+def test_the_registry_finds_the_aggregator_and_trusts_its_certificate_but_for_the_bucket_another():
+    spec = the(rendered("external"), "StatefulSet", "pilot-registry")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    env = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert env["PILOT_REGISTRY_AGGREGATOR_URL"] == "https://pilot-aggregator.pilot.svc:8600"
+    assert env["PILOT_CA_FILE"] == "/etc/pilot/ca/ca.crt"
+    assert env["PILOT_REGISTRY_S3_CA_FILE"] == "/etc/pilot/objectstore-ca/ca.crt"
+    assert "SSL_CERT_FILE" not in env
+    assert {"name": "ca", "mountPath": "/etc/pilot/ca", "readOnly": True} in container["volumeMounts"]
+    plain = the(rendered("default"), "StatefulSet", "pilot-registry")["spec"]["template"]["spec"]["containers"][0]
+    env = {entry["name"]: entry.get("value") for entry in plain["env"]}
+    assert env["PILOT_REGISTRY_AGGREGATOR_URL"] == "http://pilot-aggregator.pilot.svc:8600"
+    assert "PILOT_CA_FILE" not in env
+
+
+def test_the_file_of_a_proxy_that_signs_people_in_reaches_both_services():
+    for service in ("aggregator", "registry"):
+        spec = the(rendered("external"), "StatefulSet", f"pilot-{service}")["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        env = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert env[f"PILOT_{service.upper()}_AUTH_PROXY"] == "/etc/pilot/proxy/proxy.yaml"
+        assert {"name": "proxy", "mountPath": "/etc/pilot/proxy", "readOnly": True} in container["volumeMounts"]
+        (volume,) = (each for each in spec["volumes"] if each["name"] == "proxy")
+        assert volume["secret"] == {
+            "secretName": "sign-in",
+            "defaultMode": 0o440,
+            "items": [{"key": "proxy.yaml", "path": "proxy.yaml"}],
+        }
+        plain = the(rendered("default"), "StatefulSet", f"pilot-{service}")["spec"]["template"]["spec"]
+        assert not [each for each in plain["volumes"] if each["name"] == "proxy"]
+        assert not [each for each in plain["containers"][0]["env"] if each["name"].endswith("AUTH_PROXY")]
+
+
 def test_several_aggregators_have_a_lease_a_budget_and_no_volume():
     found = rendered("external")
     assert the(found, "Lease", "pilot-aggregator")

@@ -71,6 +71,19 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
+{{- define "pilot.proxyMount" -}}
+{{- if .Values.auth.proxy.existingSecret }}
+- {name: proxy, mountPath: /etc/pilot/proxy, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "pilot.proxyVolume" -}}
+{{- with .Values.auth.proxy.existingSecret }}
+- name: proxy
+  secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: proxy.yaml, path: proxy.yaml}]}
+{{- end }}
+{{- end -}}
+
 {{- define "pilot.caMount" -}}
 {{- if .Values.tls.ca.existingConfigMap }}
 - {name: ca, mountPath: /etc/pilot/ca, readOnly: true}
@@ -86,7 +99,7 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
-{{- /* How the services check trainers' tokens. Takes root and prefix. */ -}}
+{{- /* How the services tell who calls: trainers' tokens, and people whom a proxy names. Takes root and prefix. */ -}}
 {{- define "pilot.authEnv" -}}
 - {name: {{ .prefix }}_AUTH_MODE, value: {{ .root.Values.auth.mode }}}
 {{- if ne .root.Values.auth.mode "keys" }}
@@ -96,6 +109,9 @@ readinessProbe:
 {{- with .root.Values.auth.issuer }}
 - {name: {{ $.prefix }}_AUTH_ISSUER, value: {{ . | quote }}}
 {{- end }}
+{{- end }}
+{{- if .root.Values.auth.proxy.existingSecret }}
+- {name: {{ .prefix }}_AUTH_PROXY, value: /etc/pilot/proxy/proxy.yaml}
 {{- end }}
 {{- end -}}
 

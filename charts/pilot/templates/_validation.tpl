@@ -161,7 +161,7 @@
 {{- $name := get . $by -}}
 {{- if hasKey $seen $name -}}{{- $faults = append $faults (printf "%s.%s has %q twice" $where $key $name) -}}{{- end -}}
 {{- $_ := set $seen $name true -}}
-{{- if and (eq $key "extraVolumes") (has $name (list "state" "scratch" "keys" "federation" "jobs" "identities" "tls" "webhook" "ca" "token" "shared-memory" "data" "objectstore" "objectstore-ca" "scripts")) -}}
+{{- if and (eq $key "extraVolumes") (has $name (list "state" "scratch" "keys" "federation" "jobs" "identities" "tls" "webhook" "ca" "proxy" "token" "shared-memory" "data" "objectstore" "objectstore-ca" "scripts")) -}}
 {{- $faults = append $faults (printf "%s.extraVolumes has %q, which the chart uses itself: choose another name" $where $name) -}}
 {{- end -}}
 {{- end -}}
@@ -199,6 +199,7 @@
 {{- else -}}
 {{- $wanted := list
   (dict "key" "auth.existingSecret" "kind" "Secret" "name" .Values.auth.existingSecret "has" (list "viewer.key" "operator.key" "admin.key" "aggregator.key" "keys.yaml"))
+  (dict "key" "auth.proxy.existingSecret" "kind" "Secret" "name" .Values.auth.proxy.existingSecret "has" (list "proxy.yaml"))
   (dict "key" "objectStore.existingSecret" "kind" "Secret" "name" .Values.objectStore.existingSecret "has" (list "access-key" "secret-key"))
   (dict "key" "aggregator.database.existingSecret" "kind" "Secret" "name" .Values.aggregator.database.existingSecret "has" (list .Values.aggregator.database.key))
   (dict "key" "registry.database.existingSecret" "kind" "Secret" "name" .Values.registry.database.existingSecret "has" (list .Values.registry.database.key))

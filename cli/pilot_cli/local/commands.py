@@ -36,8 +36,8 @@ def up(
     deployment = Deployment(state.resolve(), file.resolve(), port, devices)
     start(deployment)
     console.print(f"aggregator  {deployment.aggregator_url}", markup=False)
-    console.print(f"registry    {deployment.registry_url}/ui  (any name, a key as password)", markup=False)
-    console.print(f"keys        {deployment.keys}  (viewer.key, operator.key, admin.key)", markup=False)
+    console.print(f"pages       {deployment.registry_url}/ui  (sign in with a key)", markup=False)
+    console.print(f"keys        {deployment.keys}  (viewer.key looks, operator.key acts, admin.key)", markup=False)
     console.print(f"federation  {deployment.federation}", markup=False)
     console.print("Ctrl-C stops both; runs go on at the next start.")
     keep_up(deployment)
@@ -135,7 +135,7 @@ def _digits_of(folder: Path) -> Path:
 
 def _what_next(deployment: Deployment, run: str, last: int) -> None:
     console.print(f"\nThe registry's pages: {deployment.registry_url}/ui", markup=False)
-    console.print(f"  any name, and as password the key in {deployment.keys / 'viewer.key'}", markup=False)
+    console.print(f"  sign in with the key in {deployment.keys / 'operator.key'}; viewer.key only looks", markup=False)
     console.print("Try next, in another terminal:")
     console.print(
         f"  pilot describe round {run}/1        who was merged with whom, and how much each weighs", markup=False

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pilot_registry import errors, garbage
 from pilot_registry.api import adapters, admin, models, protocol, resolve, uploads
 from pilot_registry.context import Clock, Registry, open_registry
+from pilot_registry.housekeeping import Housekeeping
 from pilot_registry.hub import errors as hub_errors
 from pilot_registry.policy import POLICY
 from pilot_registry.settings import Settings
@@ -53,6 +54,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     app.state.authenticate, app.state.signins = authenticate, signins
     app.state.aggregator = Aggregator(settings.aggregator_url)
     app.state.health = Health(registry, app.state.aggregator)
+    app.state.housekeeping = Housekeeping(registry)
     app.router.lifespan_context = _lifespan
     errors.install(app)
     hub_errors.install(app)

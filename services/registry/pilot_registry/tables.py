@@ -42,6 +42,29 @@ class GrantRow(Base):
     revoked_at: Mapped[str | None]
 
 
+class Participation(Base):
+    """What one client has done in one run so far, added up: its rounds are too many to count for a page."""
+
+    __tablename__ = "participations"
+    client: Mapped[str] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(primary_key=True)
+    run: Mapped[str]
+    task: Mapped[str]
+    sequence: Mapped[int]
+    """Of the entry that asked it first: runs in the order in which the client came to them."""
+    asked: Mapped[int]
+    answered: Mapped[int]
+    sent: Mapped[int] = mapped_column(BigInteger)
+    """Bytes of its accepted updates."""
+    answered_at: Mapped[str | None]
+    """The last time."""
+    __table_args__ = (
+        Index("ix_participations_order", "client", "sequence"),
+        # Everything that is added up for the list of clients: no row is read for it.
+        Index("ix_participations_sums", "client", "task", "asked", "answered", "sent", "answered_at"),
+    )
+
+
 class Readable(Base):
     """One version that one grant lets its client read."""
 
@@ -145,7 +168,11 @@ class RejectionRow(Base):
     code: Mapped[str]
     message: Mapped[str]
     at: Mapped[str]
-    __table_args__ = (Index("ix_rejections_place", "uid", "number"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_rejections_place", "uid", "number"),
+        Index("ix_rejections_client", "client", "sequence"),
+        {"sqlite_autoincrement": True},
+    )
 
 
 class AuditRow(Base):
@@ -156,6 +183,12 @@ class AuditRow(Base):
     action: Mapped[str]
     object: Mapped[str]
     detail: Mapped[str]
+    __table_args__ = (
+        # Each ends with what the other filter asks for, so that no row is read which does not match.
+        Index("ix_audit_action", "action", "sequence", "by"),
+        Index("ix_audit_by", "by", "sequence", "action"),
+        Index("ix_audit_object", "object", "sequence"),
+    )
 
 
 class Outbox(Base):
@@ -174,5 +207,5 @@ class JournalHead(Base):
     last: Mapped[int] = mapped_column(BigInteger)
 
 
-DERIVED = (Edge, VersionFile, Version, Alias, Readable, GrantRow, Round, Namespace, AuditRow)
+DERIVED = (Edge, VersionFile, Version, Alias, Readable, Participation, GrantRow, Round, Namespace, AuditRow)
 """What a replay of the journal rebuilds, in an order in which it may be deleted."""

@@ -5,6 +5,7 @@ from functools import singledispatch
 from pilot_proto.canonical import commit_of
 from pilot_proto.grant import Grant, Publication
 from pilot_proto.manifest import Manifest
+from pilot_proto.names import PREPARER
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -29,6 +30,7 @@ from pilot_registry.tables import (
     Edge,
     GrantRow,
     Namespace,
+    Participation,
     Readable,
     Round,
     Version,
@@ -61,6 +63,8 @@ def _(fact: Granted, session: Session, entry: Entry) -> tuple[str, str]:
     place = {"uid": grant.uid, "number": grant.round, "client": grant.client}
     session.add(GrantRow(**place, document=fact.grant))
     session.add_all(Readable(**place, commit=commit) for commit in sorted(set(grant.readable)))
+    if grant.client != PREPARER:
+        _note_asked(session, grant, entry)
     return f"{grant.run}/{grant.round}/{grant.client}", ""
 
 
@@ -79,6 +83,8 @@ def _(fact: Revoked, session: Session, entry: Entry) -> tuple[str, str]:
 def _(fact: Accepted, session: Session, entry: Entry) -> tuple[str, str]:
     _note_blobs(session, fact.blobs)
     version = _add_version(session, fact.manifest, fact.uid, entry)
+    if version.client != PREPARER:
+        _note_answered(session, version, entry)
     return version.repo, version.commit
 
 
@@ -122,6 +128,24 @@ def _(fact: Released, session: Session, entry: Entry) -> tuple[str, str]:
     version = _add_version(session, fact.manifest, None, entry)
     _point(session, version.repo, "main", version.commit, entry)
     return version.repo, version.commit
+
+
+def _note_asked(session: Session, grant: Grant, entry: Entry) -> None:
+    found = session.get(Participation, (grant.client, grant.uid))
+    if found is None:
+        whose = {"client": grant.client, "uid": grant.uid, "run": grant.run, "task": grant.task}
+        found = Participation(**whose, sequence=entry.sequence, asked=0, answered=0, sent=0)
+        session.add(found)
+    found.asked += 1
+
+
+def _note_answered(session: Session, version: Version, entry: Entry) -> None:
+    """An update is only accepted under a grant, so its client has been asked."""
+    found = session.get_one(Participation, (version.client, version.uid))
+    files = Manifest.model_validate_json(version.manifest).files
+    found.answered += 1
+    found.sent += sum(file.size for file in files.values())
+    found.answered_at = entry.at
 
 
 def _note_blobs(session: Session, blobs: tuple[BlobFacts, ...]) -> None:

@@ -17,5 +17,9 @@
 - {name: PILOT_REGISTRY_TLS_CERT_FILE, value: /etc/pilot/tls/tls.crt}
 - {name: PILOT_REGISTRY_TLS_KEY_FILE, value: /etc/pilot/tls/tls.key}
 {{- end }}
+{{- if .Values.tls.ca.existingConfigMap }}
+{{- /* Of the aggregator, whom the pages ask. SSL_CERT_FILE would count for the object store as well. */}}
+- {name: PILOT_CA_FILE, value: /etc/pilot/ca/ca.crt}
+{{- end }}
 {{ include "pilot.authEnv" (dict "root" . "prefix" "PILOT_REGISTRY") }}
 {{- end -}}

@@ -230,6 +230,18 @@ class Sessions:
                 self.drop(session)
         return len(old)
 
+    def under_way(self) -> list[tuple[UploadRecord, int]]:
+        """Every unfinished upload, and how much of it is here; those that were touched last come last."""
+        found = []
+        for id, _ in sorted(self._touched(), key=lambda pair: pair[1]):
+            with self._lock:
+                session = self._open.get(id)
+            if session is not None:
+                found.append((session.record, session.received))
+            elif (record := self._record(id)) is not None:
+                found.append((record, record.offset))
+        return found
+
     def close(self) -> None:
         """Let go of all sessions, which stay on the disk."""
         with self._lock:
@@ -239,12 +251,17 @@ class Sessions:
 
     def _find(self, id: str) -> Session | None:
         if id not in self._open:
-            try:
-                record = UploadRecord.model_validate_json((self._folder / f"{id}.json").read_bytes())
-            except FileNotFoundError:
+            record = self._record(id)
+            if record is None:
                 return None
             self._open[id] = Session(self._folder, record, self._store)
         return self._open[id]
+
+    def _record(self, id: str) -> UploadRecord | None:
+        try:
+            return UploadRecord.model_validate_json((self._folder / f"{id}.json").read_bytes())
+        except FileNotFoundError:
+            return None
 
     def _make_room(self, record: UploadRecord) -> None:
         mine = []

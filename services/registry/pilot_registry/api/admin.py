@@ -13,11 +13,20 @@ from pilot_registry.strictly import MAX_BODY_BYTES
 
 router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["administration"])
 
+Words = Annotated[str | None, Query(max_length=200)]
+
 
 @router.get("/audit")
-def get_audit(registry: InRegistry, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> AuditPage:
-    """Who did what, newest first."""
-    return audit.page(registry, limit, cursor)
+def get_audit(
+    registry: InRegistry,
+    action: Words = None,
+    by: Words = None,
+    object_: Annotated[str | None, Query(alias="object", max_length=200)] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> AuditPage:
+    """Who did what, newest first; `object` is a run, `RUN/ROUND` or a repository, with all that is below it."""
+    return audit.page(registry, audit.Wanted(action, by, object_), limit, cursor)
 
 
 @router.get("/rejections")

@@ -37,6 +37,11 @@ def find(name: str) -> Asset | None:
     return _assets().get(name)
 
 
+def text(name: str) -> str:
+    """What stands in a file, given its plain name."""
+    return _read()[name].body.decode()
+
+
 @cache
 def _assets() -> dict[str, Asset]:
     return {asset.name: asset for asset in _read().values()}

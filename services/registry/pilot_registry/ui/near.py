@@ -7,6 +7,7 @@ from fastapi import Request
 from pilot_http.auth import Principal
 from sqlalchemy import select
 
+from pilot_registry import clients
 from pilot_registry.context import Registry, registry_of
 from pilot_registry.tables import Version
 from pilot_registry.ui.page import Crumb
@@ -29,6 +30,9 @@ def near_names(request: Request) -> tuple[Crumb, ...]:
     if "run" in wanted:
         found = closest(wanted["run"], _runs(registry, principal))
         return tuple(Crumb(text=name, url=f"/ui/runs/{name}") for name in found)
+    if "client" in wanted:
+        found = closest(wanted["client"], clients.names(registry))
+        return tuple(Crumb(text=name, url=f"/ui/clients/{name}") for name in found)
     return ()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
+from markupsafe import Markup
 from pilot_http.auth import Principal, principal_of
 from pilot_proto.base import Stored
 from pilot_reports import numbers
@@ -23,6 +24,7 @@ SECURITY = {
     "Cache-Control": "private, no-cache",
     "Vary": "Accept, Accept-Encoding, Cookie",
 }
+HTML = "text/html; charset=utf-8"
 PACK_FROM_BYTES = 1400
 """Less fits into one packet anyway."""
 
@@ -71,7 +73,12 @@ def show(request: Request, template: str, page: Page, status: int = 200) -> Resp
     if wants_json(request):
         return _answer(request, page.model_dump_json().encode(), "application/json", status)
     html = _environment().get_template(template).render(page=page, frame=Frame(request), now=datetime.now(UTC))
-    return _answer(request, html.encode(), "text/html; charset=utf-8", status)
+    return _answer(request, html.encode(), HTML, status)
+
+
+def drawn(template: str, page: Page, style: str) -> str:
+    """A page without a frame, for a file; `style` is the text of our own stylesheet."""
+    return _environment().get_template(template).render(page=page, style=Markup(style), now=datetime.now(UTC))
 
 
 def part(template: str, macro: str, *values: object) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from pilot_registry.housekeeping import Housekeeping
 from pilot_registry.ui.health import Health
 from pilot_registry.ui.upstream import Aggregator
 
@@ -20,5 +21,12 @@ def health_of(request: Request) -> Health:
     return known
 
 
+def housekeeping_of(request: Request) -> Housekeeping:
+    """What an admin has started."""
+    known: Housekeeping = request.app.state.housekeeping
+    return known
+
+
 FromAggregator = Annotated[Aggregator, Depends(aggregator_of)]
 InHealth = Annotated[Health, Depends(health_of)]
+InHousekeeping = Annotated[Housekeeping, Depends(housekeeping_of)]

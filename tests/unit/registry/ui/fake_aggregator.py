@@ -26,6 +26,8 @@ class FakeAggregator:
     away: bool = False
     calls: list[tuple[str, str, str, Any]] = field(default_factory=list)
     """Method, path with query, who asked (the bearer token), body."""
+    heard: list[dict[str, str]] = field(default_factory=list)
+    """The headers of each."""
 
     def connected(self) -> Aggregator:
         return Aggregator("http://aggregator", clock=lambda: 0.0, transport=httpx.MockTransport(self._answer))
@@ -50,6 +52,7 @@ class FakeAggregator:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         body = json.loads(request.content) if request.content else None
         path = request.url.path.removeprefix(API)
+        self.heard.append(dict(request.headers))
         self.calls.append((request.method, request.url.raw_path.decode().removeprefix(API), token, body))
         found = self.documents.get(path, 404)
         if isinstance(found, int):
@@ -105,6 +108,20 @@ def outline(number: int, state: str = "Published", **more: Any) -> RoundOutline:
         "counted": 3,
     }
     return RoundOutline(round=number, state=state, **{**known, **more})
+
+
+def federation(clients: dict[str, str], disabled: tuple[str, ...] = (), error: str = "") -> dict[str, Any]:
+    """`GET federation`: clients by task, each with a folder of its own."""
+    members = [
+        {"name": name, "task": task, "data": f"/data/of/{name}", "disabled": name in disabled}
+        for name, task in clients.items()
+    ]
+    spec = {
+        "models": [{"name": "digits-tiny", "path": "/models/digits-tiny"}],
+        "tasks": [{"name": task} for task in sorted({each["task"] for each in members})],
+        "clients": members,
+    }
+    return {"metadata": {"name": "test"}, "spec": spec, "status": {"digest": "sha256:" + "0" * 64, "error": error}}
 
 
 def run_report(name: str = "digits", rounds: int = 3) -> RunReport:

@@ -114,6 +114,12 @@ def test_a_button_does_it_at_the_aggregator_as_whoever_pressed_it(world: World, 
     assert world.call("viewer", "POST", f"//ui/runs/digits/{verb}", headers=POSTED).status_code == 403
 
 
+def test_the_aggregator_is_told_that_a_request_came_from_our_own_page(world: World, aggregator):
+    aggregator.tell("runs/digits/pause", run_view())
+    world.call("operator", "POST", "//ui/runs/digits/pause", headers=POSTED)
+    assert aggregator.heard[-1]["sec-fetch-site"] == "same-origin"
+
+
 def test_what_the_aggregator_refuses_is_told_in_its_words(world: World, aggregator):
     aggregator.tell("runs/digits/pause", 409)
     answer = world.call("operator", "POST", "//ui/runs/digits/pause", headers=POSTED)
