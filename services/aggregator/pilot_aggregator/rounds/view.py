@@ -1,16 +1,17 @@
 """A run and its rounds as the API shows them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pilot_proto.grant import RoundView
 from pilot_proto.names import ADAPTER_FILE
-from pilot_proto.plan import RoundDocument, RoundOutline
+from pilot_proto.plan import GivenVerdict, RoundDocument, RoundOutline
 from pilot_proto.run import RunStatus, RunView
 
-from pilot_aggregator.rounds.observe import client_status, clients_seen
+from pilot_aggregator.rounds.observe import client_status, clients_seen, gate_checks
 from pilot_aggregator.rounds.reconcile import Board, heard
-from pilot_aggregator.store.records import RoundRecord, RoundSummary, RunRecord
+from pilot_aggregator.store.records import AssignmentRecord, RoundRecord, RoundSummary, RunRecord
 from pilot_aggregator.store.store import Store
 
 
@@ -74,6 +75,17 @@ def round_outline(run: RunRecord, round: RoundSummary) -> RoundOutline:
     )
 
 
+def single_round(
+    run: RunRecord, round: RoundRecord, assignments: Sequence[AssignmentRecord], *, plan: bool, gate: bool
+) -> RoundDocument:
+    """A round with what lists of rounds leave out: the verdicts, and for who may see it what the gate looked at."""
+    more: dict[str, Any] = {
+        "gate": gate_checks(run, round) if gate else (),
+        "verdicts": tuple(_given(record) for record in assignments if record.verdict),
+    }
+    return round_document(run, round).model_copy(update=more if plan else more | {"plan": None})
+
+
 def round_document(run: RunRecord, round: RoundRecord) -> RoundDocument:
     """A round with its ledger, plan and outputs."""
     slots = round.slots or {}
@@ -97,6 +109,16 @@ def round_document(run: RunRecord, round: RoundRecord) -> RoundDocument:
         outputs=made,
         digests=digests,
         evaluations=evaluations,
+    )
+
+
+def _given(record: AssignmentRecord) -> GivenVerdict:
+    return GivenVerdict(
+        client=record.client,
+        verdict=record.verdict,
+        reason=record.verdict_reason or "",
+        by=record.verdict_by or "",
+        at=record.verdict_at,
     )
 
 

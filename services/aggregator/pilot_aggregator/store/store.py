@@ -37,6 +37,7 @@ from pilot_aggregator.store.records import (
     RoundSummary,
     RunRecord,
 )
+from pilot_aggregator.store.times import TimeBook
 
 Slots = dict[str, AdapterRef]
 Accepted = dict[str, tuple[PrivateStateRef, ...]]
@@ -56,6 +57,8 @@ ROUND_DOCUMENTS: Mapping[str, Any] = {
     "accepted": Accepted,
 }
 
+ATTEMPT = [column for column in t.attempts.c if column.name != "timings"]
+"""What the loop needs of an attempt; its timings are for people (`TimeBook`)."""
 
 NO_TERM = 0
 """Before anybody has led."""
@@ -85,6 +88,7 @@ class Store:
         self._engine = engine
         self._writer = writer(engine)
         self._fence = NO_TERM if fenced else None
+        self.times = TimeBook(engine, self._writing)
 
     # -- who leads
 
@@ -312,13 +316,13 @@ class Store:
             return [AssignmentRecord(**row._mapping) for row in sql.execute(query.order_by(t.assignments.c.client))]
 
     def change_assignment(self, uid: str, number: int, client: str, **values: Any) -> None:
-        """`failure`, `budget_from`, `verdict` and `verdict_reason` of a client in a round."""
+        """`failure`, `budget_from`, `verdict` and what belongs to it, of a client in a round."""
         where = and_(t.assignments.c.uid == uid, t.assignments.c.number == number, t.assignments.c.client == client)
         with self._writing() as sql:
             sql.execute(update(t.assignments).where(where).values(values))
 
     def attempts(self, uid: str, number: int) -> list[AttemptRecord]:
-        query = select(t.attempts).where(t.attempts.c.uid == uid, t.attempts.c.number == number)
+        query = select(*ATTEMPT).where(t.attempts.c.uid == uid, t.attempts.c.number == number)
         with self._engine.connect() as sql:
             return [_attempt(row) for row in sql.execute(query.order_by(t.attempts.c.client, t.attempts.c.attempt))]
 
