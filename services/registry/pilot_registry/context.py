@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from pilot_registry.admission.sessions import Sessions
 from pilot_registry.admission.staging import Staging
 from pilot_registry.database import Database
+from pilot_registry.documents import Documents
 from pilot_registry.journal import Journal
 from pilot_registry.metrics import Metrics
 from pilot_registry.settings import Settings
@@ -33,6 +34,7 @@ class Registry:
     staging: Staging
     sessions: Sessions
     journal: Journal
+    documents: Documents
     metrics: Metrics
     clock: Clock
 
@@ -61,7 +63,7 @@ def open_registry(settings: Settings, clock: Clock) -> Registry:
         log.warning("the index lacked %d records of the store; they were replayed", replayed)
     staging = Staging(settings.state_dir / "staging")
     sessions = Sessions(settings.state_dir / "uploads", store)
-    return Registry(settings, database, store, staging, sessions, journal, Metrics(), clock)
+    return Registry(settings, database, store, staging, sessions, journal, Documents(store), Metrics(), clock)
 
 
 def open_store(settings: Settings) -> BlobStore:

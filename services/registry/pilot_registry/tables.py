@@ -145,7 +145,13 @@ class RejectionRow(Base):
     code: Mapped[str]
     message: Mapped[str]
     at: Mapped[str]
-    __table_args__ = (Index("ix_rejections_place", "uid", "number"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_rejections_place", "uid", "number"),
+        Index("ix_rejections_run", "run", "sequence"),
+        Index("ix_rejections_client", "client", "sequence"),
+        Index("ix_rejections_code", "code", "sequence"),
+        {"sqlite_autoincrement": True},
+    )
 
 
 class AuditRow(Base):
@@ -156,6 +162,7 @@ class AuditRow(Base):
     action: Mapped[str]
     object: Mapped[str]
     detail: Mapped[str]
+    __table_args__ = (Index("ix_audit_action", "action", "sequence"), Index("ix_audit_object", "object", "sequence"))
 
 
 class Outbox(Base):
