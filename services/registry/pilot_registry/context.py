@@ -31,10 +31,10 @@ class Registry:
     settings: Settings
     database: Database
     store: BlobStore
+    documents: Documents
     staging: Staging
     sessions: Sessions
     journal: Journal
-    documents: Documents
     metrics: Metrics
     clock: Clock
 
@@ -63,7 +63,7 @@ def open_registry(settings: Settings, clock: Clock) -> Registry:
         log.warning("the index lacked %d records of the store; they were replayed", replayed)
     staging = Staging(settings.state_dir / "staging")
     sessions = Sessions(settings.state_dir / "uploads", store)
-    return Registry(settings, database, store, staging, sessions, journal, Documents(store), Metrics(), clock)
+    return Registry(settings, database, store, Documents(store), staging, sessions, journal, Metrics(), clock)
 
 
 def open_store(settings: Settings) -> BlobStore:

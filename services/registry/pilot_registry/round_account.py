@@ -121,7 +121,7 @@ def _times(session: Session, run: str, number: int) -> dict[str, str]:
     # The grants of a round, one for each client, stand behind its name and a slash; a zero follows the slash.
     of_clients = (AuditRow.object > f"{place}/", AuditRow.object < f"{place}0")
     first = select(AuditRow.at).where(*of_clients).order_by(AuditRow.sequence).limit(1)
-    found = dict(session.execute(select(AuditRow.action, AuditRow.at).where(AuditRow.object == place)).tuples())
+    found = {row.action: row.at for row in session.scalars(select(AuditRow).where(AuditRow.object == place))}
     granted = session.scalar(first)
     return found | ({"granted": granted} if granted else {})
 

@@ -147,8 +147,8 @@ class RejectionRow(Base):
     at: Mapped[str]
     __table_args__ = (
         Index("ix_rejections_place", "uid", "number"),
-        Index("ix_rejections_run", "run", "sequence"),
         Index("ix_rejections_client", "client", "sequence"),
+        Index("ix_rejections_run", "run", "sequence"),
         Index("ix_rejections_code", "code", "sequence"),
         {"sqlite_autoincrement": True},
     )
@@ -162,7 +162,12 @@ class AuditRow(Base):
     action: Mapped[str]
     object: Mapped[str]
     detail: Mapped[str]
-    __table_args__ = (Index("ix_audit_action", "action", "sequence"), Index("ix_audit_object", "object", "sequence"))
+    __table_args__ = (
+        # Each ends with what the other filter asks for, so that no row is read which does not match.
+        Index("ix_audit_action", "action", "sequence", "by"),
+        Index("ix_audit_by", "by", "sequence", "action"),
+        Index("ix_audit_object", "object", "sequence"),
+    )
 
 
 class Outbox(Base):

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 from pilot_cli.report import csv_files
-from pilot_reports import tidy
+from pilot_reports import csv_lines, tidy
 from unit.reports.histories import CLIENTS, DISTANCE, history
 
 
@@ -63,9 +63,9 @@ def test_every_client_of_every_round_is_one_line_with_its_part(files):
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_text_that_a_spreadsheet_would_calculate_is_quoted(text):
-    assert csv_files.guarded(text) == f"'{text}"
+    assert csv_lines.guarded(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("value", [-0.5, -3, "vqa-1", "", None])
 def test_numbers_and_plain_text_stay_as_they_are(value):
-    assert csv_files.guarded(value) == value
+    assert csv_lines.guarded(value) == value

@@ -4,7 +4,7 @@ from typing import Any
 
 from pilot_proto.canonical import canonical_bytes, commit_of, digest_of
 from pilot_proto.manifest import Manifest, Parent
-from pilot_proto.plan import KindPlan, Ledger, MergePlan, PlanOutput, TaskMean
+from pilot_proto.plan import KindPlan, Ledger, LedgerEntry, MergePlan, PlanOutput, TaskMean
 from pilot_proto.run import Rule
 from unit.registry.world import World, file_ref, safetensors, tensors
 
@@ -35,9 +35,16 @@ def plan_of(world: World, round_: int) -> bytes:
     return canonical_bytes(MergePlan(run=world.run, round=round_, program="stage-1", kinds=(kind,)))
 
 
-def publish(world: World, round_: int, *manifests: Manifest, plan: bytes, means: tuple[TaskMean, ...] = ()) -> None:
-    """Publish a round with a plan and a ledger of these means."""
-    ledger = canonical_bytes(Ledger(run=world.run, round=round_, program="stage-1", entries=(), task_means=means))
+def publish(
+    world: World,
+    round_: int,
+    *manifests: Manifest,
+    plan: bytes,
+    means: tuple[TaskMean, ...] = (),
+    entries: tuple[LedgerEntry, ...] = (),
+) -> None:
+    """Publish a round with a plan and a ledger of these entries and means."""
+    ledger = canonical_bytes(Ledger(run=world.run, round=round_, program="stage-1", entries=entries, task_means=means))
     for body in (plan, ledger):
         assert world.put(body, "update", None, round_=round_).status_code in (200, 201)
     request = world.publication(*manifests, round_=round_)

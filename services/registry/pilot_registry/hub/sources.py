@@ -50,7 +50,7 @@ def sources(session: Session, version: Version) -> Sources:
 
 
 def generate(registry: Registry, found: Sources) -> Generated:
-    """The card of a version. What its store has lost is left out of it, and logged."""
+    """The card of a version. What its store has lost is left out of it."""
     m = found.manifest
     plan = registry.documents.read(MergePlan, m.plan) if m.plan else None
     ledgers = [registry.documents.read(Ledger, digest) for digest in found.ledgers]

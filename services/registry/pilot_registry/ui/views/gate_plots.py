@@ -1,0 +1,125 @@
+"""What the gate compared, as strips: a dot for each update, a line where the limit is. Places are per cent."""
+
+from collections.abc import Sequence
+from math import log10
+
+from pilot_proto.base import Stored
+from pilot_proto.plan import GateCheck
+from pilot_reports.tables import MISSING, Cell, Table, row
+
+from pilot_registry.ui.words import number
+
+FAR = 30.0
+"""From this ratio of the largest to the median on, a linear strip would press all peers into one dot."""
+LEVELS = 5
+FIRST, STEP = 14, 9
+TITLES = {
+    "norm_outlier": "how far each update is from what its client was given",
+    "suspicious": "mean distance of each update to the others of its task",
+}
+
+
+class Dot(Stored):
+    """One update."""
+
+    client: str
+    x: float
+    y: int
+    flagged: bool
+    words: str
+
+
+class Strip(Stored):
+    """One mark for one kind."""
+
+    kind: str
+    mark: str
+    title: str
+    words: str
+    """The strip in a sentence."""
+    dots: tuple[Dot, ...]
+    median_x: float | None = None
+    limit_x: float | None = None
+    ends: tuple[str, str]
+    """The values at the left and the right end."""
+    logarithmic: bool
+    flagged: tuple[str, ...]
+    table: Table
+    """The same in numbers, the largest first."""
+
+
+def strips(checks: Sequence[GateCheck]) -> tuple[Strip, ...]:
+    """Of the checks that compared something."""
+    return tuple(strip(check) for check in checks if check.values)
+
+
+def strip(check: GateCheck) -> Strip:
+    """One check."""
+    shown = sorted(check.values.items(), key=lambda item: (-item[1], item[0]))
+    scale = Scale([value for _, value in shown], check.median, check.limit)
+    flagged = frozenset(check.flagged)
+    dots = tuple(
+        Dot(
+            client=client,
+            x=scale.x(value),
+            y=FIRST + STEP * (index % LEVELS),
+            flagged=client in flagged,
+            words=f"{client}: {number(value)}",
+        )
+        for index, (client, value) in enumerate(shown)
+    )
+    return Strip(
+        kind=check.kind,
+        mark=check.mark,
+        title=f"{check.kind}: {TITLES.get(check.mark, check.mark)}",
+        words=_words(check),
+        dots=dots,
+        median_x=scale.x(check.median) if check.median is not None else None,
+        limit_x=scale.x(check.limit) if check.limit is not None else None,
+        ends=(number(scale.low, 3), number(scale.high, 3)),
+        logarithmic=scale.logarithmic,
+        flagged=check.flagged,
+        table=_table(check, shown),
+    )
+
+
+class Scale:
+    """From values to places."""
+
+    def __init__(self, values: Sequence[float], median: float | None, limit: float | None) -> None:
+        positive = [value for value in (*values, limit) if value]
+        self.logarithmic = bool(median) and min(values) > 0 and max(positive) > FAR * (median or 1.0)
+        self.low = min(values) if self.logarithmic else 0.0
+        self.high = max([*values, *([1.15 * limit] if limit else [])]) or 1.0
+
+    def x(self, value: float) -> float:
+        """Between 2 and 98, so that no dot is cut."""
+        low, high, at = (log10(v) if self.logarithmic else v for v in (self.low, self.high, max(value, self.low)))
+        return round(2 + 96 * min(1.0, (at - low) / (high - low)), 2) if high > low else 50.0
+
+
+def _words(check: GateCheck) -> str:
+    if check.limit is None:
+        return f"{len(check.values)} updates: fewer than three are no crowd to stand out from"
+    found = f"{len(check.values)} updates, median {number(check.median)}, limit {number(check.limit)}"
+    if not check.flagged:
+        return f"{found}; nobody stands out"
+    return f"{found}; above it: {', '.join(check.flagged)}"
+
+
+def _table(check: GateCheck, shown: Sequence[tuple[str, float]]) -> Table:
+    rows = [
+        row(client, number(value), _times(value, check.median), Cell("flagged" if client in check.flagged else ""))
+        for client, value in shown
+    ]
+    return Table(
+        caption=f"{check.kind}, {check.mark}",
+        columns=("client", "value", "times the median", "mark"),
+        rows=tuple(rows),
+        text_columns=1,
+        note=_words(check).capitalize() + ".",
+    )
+
+
+def _times(value: float, median: float | None) -> str:
+    return f"{value / median:.2f}" if median else MISSING
