@@ -1,14 +1,12 @@
 """A merge as tables: who went into whose adapter, and how far apart the uploads were. Pure."""
 
 from collections.abc import Sequence
-from math import floor, log10
 
 from pilot_proto.plan import KindPlan, PlanOutput
 
 from pilot_reports.history import History
+from pilot_reports.nearness import Nearness
 from pilot_reports.tables import MISSING, Cell, Row, Table, row
-
-FAR = 100.0
 
 
 def coefficients(round: int, kind: KindPlan) -> Table:
@@ -28,9 +26,9 @@ def distances(round: int, kind: KindPlan, lines: slice = slice(None)) -> Table |
     if kind.distances is None:
         return None
     names, matrix, weights = [each.client for each in kind.inputs], kind.distances.matrix, weights_by_client(kind)
-    low, high = extremes(matrix)
+    near = Nearness.between(matrix)
     rows = [
-        row(name, *_apart(line, i, weights.get(name), low, high))
+        row(name, *_apart(line, i, weights.get(name), near))
         for i, (name, line) in list(enumerate(zip(names, matrix, strict=True)))[lines]
     ]
     note = "The darker, the closer." + (" A frame: the column went into the line's adapter." if weights else "")
@@ -50,9 +48,9 @@ def neighbourhood(round: int, kind: KindPlan, client: str, most: int) -> Table |
         return None
     line, weights = kind.distances.matrix[names.index(client)], weights_by_client(kind).get(client)
     others = sorted((line[j], j) for j, name in enumerate(names) if name != client)
-    low, high = (others[0][0], others[-1][0]) if others else (0.0, 0.0)
+    near = Nearness.of([d for d, _ in others])
     rows = [
-        row(names[j], kind.inputs[j].task, _distance(d, low, high), _weight(weights[j]) if weights else Cell(MISSING))
+        row(names[j], kind.inputs[j].task, _distance(d, near), _weight(weights[j]) if weights else Cell(MISSING))
         for d, j in others[:most]
     ]
     own = f" Its own update weighs {weights[names.index(client)]:.3f}." if weights else ""
@@ -69,12 +67,6 @@ def neighbourhood(round: int, kind: KindPlan, client: str, most: int) -> Table |
 def weights_by_client(kind: KindPlan) -> dict[str, tuple[float, ...]]:
     """What each input weighs in each client's own adapter, in the inputs' order; carried ones are left out."""
     return {output.client: output.coefficients for output in kind.outputs if output.client and output.coefficients}
-
-
-def extremes(matrix: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """The smallest and the largest distance between two different uploads."""
-    apart = [value for i, line in enumerate(matrix) for j, value in enumerate(line) if i != j]
-    return (min(apart), max(apart)) if apart else (0.0, 0.0)
 
 
 def published(history: History) -> Table:
@@ -107,21 +99,12 @@ def _weight(weight: float) -> Cell:
     return Cell("") if weight == 0 else Cell(f"{weight:.3f}", shade=min(1.0, abs(weight)))
 
 
-def _apart(line: Sequence[float], own: int, weights: Sequence[float] | None, low: float, high: float) -> list[Cell]:
+def _apart(line: Sequence[float], own: int, weights: Sequence[float] | None, near: Nearness) -> list[Cell]:
     return [
-        Cell(MISSING, tone="quiet") if j == own else _distance(d, low, high, marked=bool(weights and weights[j]))
+        Cell(MISSING, tone="quiet") if j == own else _distance(d, near, marked=bool(weights and weights[j]))
         for j, d in enumerate(line)
     ]
 
 
-def _distance(value: float, low: float, high: float, *, marked: bool = False) -> Cell:
-    shade = 1 - (value - low) / (high - low) if high > low else None
-    return Cell(_digits(value, low, high), shade=shade, marked=marked)
-
-
-def _digits(value: float, low: float, high: float) -> str:
-    """Four digits of the largest, and as many behind the point in every cell, so that they stand in line; where one is
-    so far away that nothing would be left of the others, four digits of each."""
-    if high > FAR * low > 0:
-        return f"{value:.4g}"
-    return f"{value:.{max(0, 3 - floor(log10(high))) if high > 0 else 0}f}"
+def _distance(value: float, near: Nearness, *, marked: bool = False) -> Cell:
+    return Cell(near.figure(value), shade=near.shade(value), marked=marked)

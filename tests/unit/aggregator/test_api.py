@@ -465,8 +465,10 @@ def test_what_the_gate_looked_at_is_told_to_operators_before_the_plan(api, servi
 def test_a_round_is_told_without_its_plan_to_who_asks_so(api, service, started):
     plan = MergePlan(run="t", round=1, program="stage-1")
     service.store.store_step(started.uid, 1, NOW, "RoundPlanned", "", plan=plan)
-    assert api("GET", "/runs/t/rounds/1").json()["plan"]["round"] == 1
-    assert api("GET", "/runs/t/rounds/1?plan=false").json()["plan"] is None
+    whole, brief = (api("GET", f"/runs/t/rounds/1{query}").json() for query in ("", "?plan=false"))
+    assert whole["plan"]["round"] == 1
+    assert brief == whole | {"plan": None}
+    assert brief["state"] == "Planned"
 
 
 @pytest.mark.usefixtures("each_database")

@@ -21,10 +21,14 @@ from pilot_aggregator.rounds.timeline import round_timeline
 from pilot_aggregator.rounds.verification import verify_round
 from pilot_aggregator.rounds.view import round_document, round_outline, single_round
 from pilot_aggregator.service import Aggregator
+from pilot_aggregator.store.store import ROUND_DOCUMENTS
 
 router = APIRouter(prefix=PREFIX, tags=["rounds"])
 
 Number = Annotated[int, Path(ge=0)]
+
+BRIEF = frozenset({"sealed", "updates", "ledger", "publication", "slots"})
+"""What a round tells without its plan."""
 
 
 @router.get("/runs/{run}/rounds")
@@ -57,16 +61,17 @@ def list_local_updates(run: str, service: Aggregator) -> LocalUpdatePage:
 def get_round(run: str, n: Number, service: Aggregator, caller: Caller, plan: bool = True) -> RoundDocument:
     """What happened in a round, and why: ledger, plan, distances, coefficients, digests, verdicts; for operators also
     what the gate looked at. `plan=false` leaves out the plan, which grows with the square of the clients."""
-    record = service.run(run)
-    assignments = service.store.assignments(record.uid, n)
-    return single_round(record, service.round(record, n), assignments, plan=plan, gate=caller.at_least("operator"))
+    record, gate = service.run(run), caller.at_least("operator")
+    found = service.round(record, n, ROUND_DOCUMENTS if plan else BRIEF | {"measured"} if gate else BRIEF)
+    state = service.store.round_state(record.uid, n)
+    return single_round(record, found, state, service.store.assignments(record.uid, n), gate=gate)
 
 
 @router.get("/runs/{run}/rounds/{n}/timeline")
 def get_timeline(run: str, n: Number, service: Aggregator) -> RoundTimeline:
     """When each step of a round was done, and how long each client's attempts took."""
     record, store = service.run(run), service.store
-    round, place = service.round(record, n), (record.uid, n)
+    round, place = service.round(record, n, ()), (record.uid, n)
     made = store.assignments(*place), store.attempts(*place)
     return round_timeline(record, round, store.times.steps(*place), *made, store.times.told(*place))
 

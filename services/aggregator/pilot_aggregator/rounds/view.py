@@ -65,7 +65,7 @@ def round_outline(run: RunRecord, round: RoundSummary) -> RoundOutline:
     return RoundOutline(
         round=round.number,
         program=round.program,
-        state="Failed" if round.state == "Assigned" and run.phase == "Failed" else round.state,
+        state=_shown_state(run, round.state),
         started_at=round.started_at,
         ended_at=round.ended_at,
         asked=round.asked or len(entries),
@@ -76,14 +76,16 @@ def round_outline(run: RunRecord, round: RoundSummary) -> RoundOutline:
 
 
 def single_round(
-    run: RunRecord, round: RoundRecord, assignments: Sequence[AssignmentRecord], *, plan: bool, gate: bool
+    run: RunRecord, round: RoundRecord, state: str, assignments: Sequence[AssignmentRecord], *, gate: bool
 ) -> RoundDocument:
-    """A round with what lists of rounds leave out: the verdicts, and for who may see it what the gate looked at."""
+    """A round with what lists of rounds leave out: the verdicts, and for who may see it what the gate looked at.
+    `state` is the last step that is done, whichever documents are here."""
     more: dict[str, Any] = {
+        "state": _shown_state(run, state),
         "gate": gate_checks(run, round) if gate else (),
         "verdicts": tuple(_given(record) for record in assignments if record.verdict),
     }
-    return round_document(run, round).model_copy(update=more if plan else more | {"plan": None})
+    return round_document(run, round).model_copy(update=more)
 
 
 def round_document(run: RunRecord, round: RoundRecord) -> RoundDocument:
@@ -126,13 +128,16 @@ def _kind(slot: str) -> Any:
     return slot.partition("/")[0]
 
 
+def _shown_state(run: RunRecord, state: str) -> str:
+    return "Failed" if state == "Assigned" and run.phase == "Failed" else state
+
+
 def _state(run: RunRecord, round: RoundRecord) -> str:
-    for state, document in (
-        ("Published", round.publication),
-        ("Merged", round.merged),
-        ("Planned", round.plan),
-        ("Sealed", round.sealed),
-    ):
-        if document is not None:
-            return state
-    return "Failed" if run.phase == "Failed" else "Assigned"
+    steps = {
+        "Published": round.publication,
+        "Merged": round.merged,
+        "Planned": round.plan,
+        "Sealed": round.sealed,
+    }
+    done = next((state for state, document in steps.items() if document is not None), "Assigned")
+    return _shown_state(run, done)

@@ -5,7 +5,7 @@ transaction and never changed afterwards. The status of a run is written once pe
 written it since it was read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,6 +59,14 @@ ROUND_DOCUMENTS: Mapping[str, Any] = {
 
 ATTEMPT = [column for column in t.attempts.c if column.name != "timings"]
 """What the loop needs of an attempt; its timings are for people (`TimeBook`)."""
+STATE = case(
+    (t.rounds.c.publication.is_not(None), "Published"),
+    (t.rounds.c.merged.is_not(None), "Merged"),
+    (t.rounds.c.plan.is_not(None), "Planned"),
+    (t.rounds.c.sealed.is_not(None), "Sealed"),
+    else_="Assigned",
+).label("state")
+"""The last step of a round that is done."""
 
 NO_TERM = 0
 """Before anybody has led."""
@@ -231,11 +239,20 @@ class Store:
 
     # -- rounds
 
-    def round(self, uid: str, number: int) -> RoundRecord | None:
+    def round(self, uid: str, number: int, documents: Collection[str] = ROUND_DOCUMENTS) -> RoundRecord | None:
+        """A round; of its documents those that are wanted, the others are None."""
+        columns = [c for c in t.rounds.c if c.name not in ROUND_DOCUMENTS or c.name in documents]
         with self._engine.connect() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
-            row = sql.execute(select(t.rounds).where(where)).first()
+            row = sql.execute(select(*columns).where(where)).first()
             return _round(row) if row else None
+
+    def round_state(self, uid: str, number: int) -> str:
+        """The last step of a round that is done, as in a summary."""
+        with self._engine.connect() as sql:
+            query = select(STATE).where(t.rounds.c.uid == uid, t.rounds.c.number == number)
+            state: str = sql.execute(query).scalar_one()
+            return state
 
     def rounds(self, uid: str) -> list[RoundRecord]:
         with self._engine.connect() as sql:
@@ -246,9 +263,7 @@ class Store:
         """The rounds in order, each without the documents that are large."""
         r, a = t.rounds.c, t.assignments.c
         asked = select(func.count()).where(a.uid == r.uid, a.number == r.number).scalar_subquery()
-        steps = ((r.publication, "Published"), (r.merged, "Merged"), (r.plan, "Planned"), (r.sealed, "Sealed"))
-        state = case(*((column.is_not(None), name) for column, name in steps), else_="Assigned").label("state")
-        columns = (r.number, r.program, r.started_at, r.ended_at, r.ledger, state, asked.label("asked"))
+        columns = (r.number, r.program, r.started_at, r.ended_at, r.ledger, STATE, asked.label("asked"))
         with self._engine.connect() as sql:
             rows = sql.execute(select(*columns).where(r.uid == uid).order_by(r.number))
             return [RoundSummary(**{**row._mapping, "ledger": load(Ledger, row.ledger)}) for row in rows]
@@ -489,7 +504,7 @@ def _round_row(record: RoundRecord) -> dict[str, Any]:
 def _round(row: Any) -> RoundRecord:
     values = dict(row._mapping)
     for name, kind in ROUND_DOCUMENTS.items():
-        values[name] = load(kind, values[name])
+        values[name] = load(kind, values.get(name))
     return RoundRecord(**values)
 
 

@@ -59,6 +59,7 @@ def round_sources(run: str, number: int, request: Request, registry: Registry, a
     published = known is not None and known.published
     plan = registry.documents.read(MergePlan, known.plan) if known and known.plan else None
     ledger = registry.documents.read(Ledger, known.ledger) if known and known.ledger else None
+    lost = _lost(known, plan, ledger)
     place = f"runs/{run}/rounds/{number}"
     try:
         answer = aggregator.read(request, RoundDocument, place, plan="false" if published else None)
@@ -67,15 +68,17 @@ def round_sources(run: str, number: int, request: Request, registry: Registry, a
     except (Unavailable, Answered) as error:
         if known is None or (isinstance(error, Answered) and not published):
             raise
-        return RoundSources(known, plan, ledger, None, _times(known, ledger), None, (_alone(error.detail),), stale=True)
+        notices = (_alone(error.detail), *lost)
+        return RoundSources(known, plan, ledger, None, _times(known), None, notices, stale=True)
     return RoundSources(
         account=known,
         plan=plan or answer.document.plan,
+        # Where the store has lost it, the aggregator still knows.
         ledger=ledger or answer.document.ledger,
         document=answer.document,
         timeline=timeline,
         run=view,
-        notices=stale_notice(answer.stale, answer.as_of),
+        notices=(*stale_notice(answer.stale, answer.as_of), *lost),
         stale=answer.stale,
     )
 
@@ -108,7 +111,15 @@ def _alone(why: str) -> Notice:
     return Notice(tone="warning", text=text)
 
 
-def _times(known: RoundAccount, ledger: Ledger | None) -> RoundTimeline | None:
+def _lost(known: RoundAccount | None, plan: MergePlan | None, ledger: Ledger | None) -> tuple[Notice, ...]:
+    missing = [name for name, there in (("plan", plan), ("ledger", ledger)) if there is None]
+    if known is None or not known.published or not missing:
+        return ()
+    text = f"The {' and the '.join(missing)} of this round cannot be read: 'pilot registry check' looks for lost bytes."
+    return (Notice(tone="bad", text=text),)
+
+
+def _times(known: RoundAccount) -> RoundTimeline | None:
     """What the registry's audit tells: no attempts, and of the steps only its own."""
     if known.granted_at is None or known.program is None:
         return None

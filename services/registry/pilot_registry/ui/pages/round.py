@@ -31,7 +31,7 @@ from pilot_registry.ui.views.tones import tone
 
 router = APIRouter(include_in_schema=False)
 
-LIMIT = 50
+LIMIT = 25
 MOST_REFUSED = 100
 VERIFY_S = 3600.0
 """A merge at 7B reads many gigabytes again."""
@@ -164,7 +164,7 @@ def round_document(
         means=_means(sources),
         merges=tuple(kind_merge(n, kind, places, client, names) for kind in kinds if kind.outputs),
         prepared=account.outputs if account and sources.program == "prepare" else (),
-        planned=plan is not None,
+        planned=sources.ledger is not None,
         client=client or "",
         verifiable=sources.state == "Published" and bool(kinds) and not sources.stale,
         source=_source(sources, n),

@@ -13,6 +13,8 @@ FAR = 30.0
 """From this ratio of the largest to the median on, a linear strip would press all peers into one dot."""
 LEVELS = 5
 FIRST, STEP = 14, 9
+LISTED = 20
+"""Lines of the table."""
 TITLES = {
     "norm_outlier": "how far each update is from what its client was given",
     "suspicious": "mean distance of each update to the others of its task",
@@ -110,14 +112,15 @@ def _words(check: GateCheck) -> str:
 def _table(check: GateCheck, shown: Sequence[tuple[str, float]]) -> Table:
     rows = [
         row(client, number(value), _times(value, check.median), Cell("flagged" if client in check.flagged else ""))
-        for client, value in shown
+        for client, value in shown[:LISTED]
     ]
+    left = f" These are the {LISTED} largest; the others are below." if len(shown) > LISTED else ""
     return Table(
         caption=f"{check.kind}, {check.mark}",
         columns=("client", "value", "times the median", "mark"),
         rows=tuple(rows),
         text_columns=1,
-        note=_words(check).capitalize() + ".",
+        note=f"{_words(check).capitalize()}.{left}",
     )
 
 

@@ -5,7 +5,8 @@ from itertools import groupby
 
 from pilot_proto.base import Stored
 from pilot_proto.plan import KindPlan
-from pilot_reports.merge_tables import extremes, weights_by_client
+from pilot_reports.merge_tables import weights_by_client
+from pilot_reports.nearness import Nearness
 
 SHADES = 10
 LARGEST = 300
@@ -54,16 +55,16 @@ def heat_map(kind: KindPlan) -> HeatMap | None:
 
 
 def _shades(matrix: Sequence[Sequence[float]]) -> tuple[str, ...]:
-    low, high = extremes(matrix)
-    scale = (SHADES - 1) / (high - low) if high > low else 0.0
+    near = Nearness.between(matrix)
+    shade = {d: round((SHADES - 1) * (near.shade(d) or 0.0)) for line in matrix for d in line}
     paths: list[list[str]] = [[] for _ in range(SHADES)]
     for i, line in enumerate(matrix):
         at = 0
         # Neighbouring squares of one shade are one stroke.
-        for shade, run in groupby(-1 if i == j else round((high - d) * scale) for j, d in enumerate(line)):
+        for ground, run in groupby(-1 if i == j else shade[d] for j, d in enumerate(line)):
             count = len(list(run))
-            if shade >= 0:
-                paths[shade].append(f"M{at} {i}.5h{count}")
+            if ground >= 0:
+                paths[ground].append(f"M{at} {i}.5h{count}")
             at += count
     return tuple("".join(path) for path in paths)
 
