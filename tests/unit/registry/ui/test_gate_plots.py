@@ -56,6 +56,19 @@ def test_strange_values_can_be_drawn(values):
     assert [row.cells[0].text for row in made.table.rows] == sorted(values, key=lambda c: (-values[c], c))
 
 
+def test_where_all_is_far_from_zero_the_strip_begins_at_the_least():
+    made = strip(check({"a": 5.0, "b": 5.2, "c": 5.6}, 1.05))
+    assert made.ends[0] == "5"
+    assert min(dot.x for dot in made.dots) == 2
+    assert made.close or made.limit_x > made.median_x + 14
+    assert strip(check({"a": 1.0, "b": 5.0, "c": 5.6}, 1.05)).ends[0] == "0"
+
+
+def test_labels_that_would_touch_go_apart():
+    assert strip(check({"a": 1.0, "b": 1.0, "c": 1.5}, 1.01)).close
+    assert not strip(check({"a": 1.0, "b": 1.0, "c": 1.0})).close
+
+
 def test_two_are_no_crowd_and_nothing_is_no_strip():
     assert "no crowd" in strip(check({"a": 1.0, "b": 9.0})).words
     assert strips([check({}), check({"a": 1.0})])[0].dots[0].client == "a"

@@ -37,20 +37,20 @@ def text_of(number):
 
 def test_the_ledger_has_the_last_word_on_who_counted():
     seen = (client_status("vqa-1", state="Answered"),)
-    (part,) = parts_of(ledger(entry("vqa-1", counted=False, reason="Refused")), seen, None, {}, {})
+    (part,) = parts_of(ledger(entry("vqa-1", counted=False, reason="Refused")), seen, None, {})
     assert (part.state, part.tone, part.counted, part.reason) == ("left out", "bad", False, "Refused")
 
 
 def test_before_the_ledger_there_is_what_is_seen_now_by_name():
     seen = (client_status("vqa-2"), client_status("cap-1", "caption", state="Lost", reason="Stalled"))
-    first, second = parts_of(None, seen, None, {}, {})
+    first, second = parts_of(None, seen, None, {})
     assert (first.client, first.reason, first.answered, first.counted) == ("cap-1", "Stalled", False, None)
     assert (second.client, second.state) == ("vqa-2", "Running")
 
 
 @pytest.mark.parametrize("state", ["Answered", "Held", "Excluded"])
 def test_how_the_job_of_an_answer_ended_is_no_reason(state):
-    (part,) = parts_of(None, (client_status(state=state, reason="x", message="the round was sealed"),), None, {}, {})
+    (part,) = parts_of(None, (client_status(state=state, reason="x", message="the round was sealed"),), None, {})
     assert (part.answered, part.reason, part.message) == (True, "", "")
 
 
@@ -63,26 +63,25 @@ def test_the_registry_alone_knows_who_may_take_part_and_who_has_answered():
         accepted=(Accepted(client="b", commit="0" * 40, at="2026-01-01T00:00:00.000Z"),),
         rounds=(0, 1),
     )
-    assert [(p.client, p.state, p.answered) for p in parts_of(None, (), known, {}, {})] == [
+    assert [(p.client, p.state, p.answered) for p in parts_of(None, (), known, {})] == [
         ("a", "asked", False),
         ("b", "Answered", True),
     ]
-    assert parts_of(None, (), None, {}, {}) == ()
+    assert parts_of(None, (), None, {}) == ()
 
 
-def test_verdicts_and_results_stand_with_their_client():
-    given = GivenVerdict(client="a", verdict="drop", reason="odd", by="operator")
+def test_results_stand_with_their_client():
     result = {"point": "local", "round": 2, "metric": "iou", "value": 0.5}
-    first, second = parts_of(ledger(entry("a"), entry("b")), (), None, {"a": given}, {"b": (result,)})
-    assert (first.verdict, first.measured) == (given, {})
+    first, second = parts_of(ledger(entry("a"), entry("b")), (), None, {"b": (result,)})
+    assert first.measured == {}
     assert second.measured == {"local 2": "50.0 %"}
     assert columns_of((first, second)) == ((), ("local 2",))
 
 
 def test_that_everybody_began_anew_is_not_told():
-    first = parts_of(ledger(entry("a", started=("client",)), entry("b", started=("client",))), (), None, {}, {})
+    first = parts_of(ledger(entry("a", started=("client",)), entry("b", started=("client",))), (), None, {})
     assert [part.started for part in first] == [(), ()]
-    later = parts_of(ledger(entry("a", started=("client",)), entry("b")), (), None, {}, {})
+    later = parts_of(ledger(entry("a", started=("client",)), entry("b")), (), None, {})
     assert [part.started for part in later] == [("client",), ()]
 
 
@@ -101,7 +100,7 @@ def test_that_everybody_began_anew_is_not_told():
 )
 def test_clients_come_in_pages(wanted, limit, after, shown, following, matching):
     entries = entry("a", "caption"), entry("b", counted=False), entry("c", flags=("suspicious",))
-    found = page_of(parts_of(ledger(*entries), (), None, {}, {}), wanted, limit, after)
+    found = page_of(parts_of(ledger(*entries), (), None, {}), wanted, limit, after)
     assert ([part.client for part in found[0]], found[1], found[2]) == (shown, following, matching)
 
 

@@ -81,7 +81,7 @@ def test_with_the_aggregator_there_are_times_results_and_verdicts(world: World, 
     result = {"point": "merged", "round": 0, "metric": "exact-match", "value": 0.25, "split": "test", "samples": 8}
     aggregator.tell_round(round_document(verdicts=(given,), evaluations={"vqa-1": (result,)}))
     text = page(world, "viewer", PLACE).text
-    for words in ("1 min 40 s", "training", "accepted by operator:mira", "new camera", "merged 0", "25.0 %"):
+    for words in ("1 min 40 s", "training", "operator:mira", "new camera", "merged 0", "25.0 %"):
         assert words in text, words
 
 

@@ -12,7 +12,12 @@ from pilot_registry.ui.words import number
 FAR = 30.0
 """From this ratio of the largest to the median on, a linear strip would press all peers into one dot."""
 LEVELS = 5
-FIRST, STEP = 14, 9
+FIRST, STEP = 10, 12
+CLOSE = 14.0
+"""Nearer than this, two labels below the strip would touch."""
+RIGHT = 82.0
+"""Beyond this there is no room for a name on a dot's right."""
+NARROW = 0.3
 LISTED = 20
 """Lines of the table."""
 TITLES = {
@@ -28,6 +33,8 @@ class Dot(Stored):
     x: float
     y: int
     flagged: bool
+    left: bool
+    """Its name stands on its left."""
     words: str
 
 
@@ -42,6 +49,8 @@ class Strip(Stored):
     dots: tuple[Dot, ...]
     median_x: float | None = None
     limit_x: float | None = None
+    close: bool = False
+    """Median and limit stand so near that their labels go apart."""
     ends: tuple[str, str]
     """The values at the left and the right end."""
     logarithmic: bool
@@ -60,24 +69,17 @@ def strip(check: GateCheck) -> Strip:
     shown = sorted(check.values.items(), key=lambda item: (-item[1], item[0]))
     scale = Scale([value for _, value in shown], check.median, check.limit)
     flagged = frozenset(check.flagged)
-    dots = tuple(
-        Dot(
-            client=client,
-            x=scale.x(value),
-            y=FIRST + STEP * (index % LEVELS),
-            flagged=client in flagged,
-            words=f"{client}: {number(value)}",
-        )
-        for index, (client, value) in enumerate(shown)
-    )
+    dots = tuple(_dot(i, client, value, scale, client in flagged) for i, (client, value) in enumerate(shown))
+    median_x, limit_x = (scale.x(value) if value is not None else None for value in (check.median, check.limit))
     return Strip(
         kind=check.kind,
         mark=check.mark,
         title=f"{check.kind}: {TITLES.get(check.mark, check.mark)}",
         words=_words(check),
         dots=dots,
-        median_x=scale.x(check.median) if check.median is not None else None,
-        limit_x=scale.x(check.limit) if check.limit is not None else None,
+        median_x=median_x,
+        limit_x=limit_x,
+        close=median_x is not None and limit_x is not None and limit_x - median_x < CLOSE,
         ends=(number(scale.low, 3), number(scale.high, 3)),
         logarithmic=scale.logarithmic,
         flagged=check.flagged,
@@ -91,13 +93,21 @@ class Scale:
     def __init__(self, values: Sequence[float], median: float | None, limit: float | None) -> None:
         positive = [value for value in (*values, limit) if value]
         self.logarithmic = bool(median) and min(values) > 0 and max(positive) > FAR * (median or 1.0)
-        self.low = min(values) if self.logarithmic else 0.0
         self.high = max([*values, *([1.15 * limit] if limit else [])]) or 1.0
+        # A place is no length, so a strip need not begin at zero; it does unless all that there is to see is far off.
+        least = min(values)
+        self.low = least if self.logarithmic or least > NARROW * self.high else 0.0
 
     def x(self, value: float) -> float:
         """Between 2 and 98, so that no dot is cut."""
         low, high, at = (log10(v) if self.logarithmic else v for v in (self.low, self.high, max(value, self.low)))
         return round(2 + 96 * min(1.0, (at - low) / (high - low)), 2) if high > low else 50.0
+
+
+def _dot(index: int, client: str, value: float, scale: Scale, flagged: bool) -> Dot:
+    x = scale.x(value)
+    y = FIRST + STEP * (index % LEVELS)
+    return Dot(client=client, x=x, y=y, flagged=flagged, left=x > RIGHT, words=f"{client}: {number(value)}")
 
 
 def _words(check: GateCheck) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pilot_proto.base import Stored
-from pilot_proto.plan import GivenVerdict, Ledger, LedgerEntry
+from pilot_proto.plan import Ledger, LedgerEntry
 from pilot_proto.run import ClientStatus
 from pilot_reports.numbers import score
 from pydantic import Field
@@ -34,7 +34,6 @@ class Part(Stored):
     flags: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
     """What it began without a predecessor; told only where others had one."""
-    verdict: GivenVerdict | None = None
     measured: dict[str, str] = Field(default_factory=dict)
     """By point, such as `merged 1`."""
 
@@ -59,16 +58,15 @@ def parts_of(
     ledger: Ledger | None,
     seen: Sequence[ClientStatus],
     account: RoundAccount | None,
-    verdicts: Mapping[str, GivenVerdict],
     measured: Mapping[str, Sequence[Mapping[str, object]]],
 ) -> tuple[Part, ...]:
     """Everybody, sorted by client. `seen` is what the aggregator says of a round at work; without ledger and `seen`
     the registry's own account tells who may take part and who has answered."""
     if ledger is not None:
         old = any(not entry.started for entry in ledger.entries if entry.counted)
-        return tuple(_entry(e, verdicts.get(e.client), measured.get(e.client, ()), tells=old) for e in ledger.entries)
+        return tuple(_entry(e, measured.get(e.client, ()), tells=old) for e in ledger.entries)
     if seen:
-        return tuple(_status(client, verdicts.get(client.name)) for client in sorted(seen, key=lambda c: c.name))
+        return tuple(_status(client) for client in sorted(seen, key=lambda c: c.name))
     answered = {each.client for each in account.accepted} if account else set()
     return tuple(
         Part(
@@ -99,9 +97,7 @@ def page_of(
     return shown, shown[-1].client if len(left) > limit else None, len(matching)
 
 
-def _entry(
-    entry: LedgerEntry, verdict: GivenVerdict | None, told: Sequence[Mapping[str, object]], *, tells: bool
-) -> Part:
+def _entry(entry: LedgerEntry, told: Sequence[Mapping[str, object]], *, tells: bool) -> Part:
     state = COUNTED if entry.counted else LEFT_OUT
     return Part(
         client=entry.client,
@@ -117,7 +113,6 @@ def _entry(
         shares={**entry.shares},
         flags=entry.flags,
         started=entry.started if tells else (),
-        verdict=verdict,
         measured={f"{each.get('point')} {each.get('round')}": _figure(each) for each in told},
     )
 
@@ -127,7 +122,7 @@ def _figure(told: Mapping[str, object]) -> str:
     return score(float(value), str(told.get("metric", ""))) if isinstance(value, int | float) else ""
 
 
-def _status(client: ClientStatus, verdict: GivenVerdict | None) -> Part:
+def _status(client: ClientStatus) -> Part:
     answered = client.state in ANSWERED
     return Part(
         client=client.name,
@@ -138,5 +133,4 @@ def _status(client: ClientStatus, verdict: GivenVerdict | None) -> Part:
         # How the job of an answer ended is no reason for anything.
         reason="" if answered else client.reason,
         message="" if answered else client.message,
-        verdict=verdict,
     )
