@@ -1,5 +1,6 @@
 """What the aggregator offers, as methods."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -7,7 +8,8 @@ from pilot_proto.assignment import AssignmentView
 from pilot_proto.base import as_json
 from pilot_proto.local_update import LocalUpdatePage
 from pilot_proto.plan import RoundDocument, VerifyReport
-from pilot_proto.run import Progress, RunPage, RunView
+from pilot_proto.run import CommitReport, Progress, RunPage, RunView, StageTime
+from pilot_proto.timeline import RoundTimeline
 
 from pilot_client.transport import PREFIX, Transport
 
@@ -63,6 +65,9 @@ class AggregatorClient:
     def round(self, run: str, number: int) -> RoundDocument:
         return RoundDocument.read(self._get(f"runs/{run}/rounds/{number}").content)
 
+    def timeline(self, run: str, number: int) -> RoundTimeline:
+        return RoundTimeline.read(self._get(f"runs/{run}/rounds/{number}/timeline").content)
+
     def local_updates(self, run: str) -> LocalUpdatePage:
         return LocalUpdatePage.read(self._get(f"runs/{run}/updates").content)
 
@@ -85,9 +90,9 @@ class AggregatorClient:
         path = f"{PREFIX}/{self._attempt(run, round, client, 'progress')}"
         self.transport.request("POST", path, json=as_json(progress))
 
-    def send_report(self, run: str, round: int, client: str, commit: str) -> None:
+    def send_report(self, run: str, round: int, client: str, commit: str, timings: Sequence[StageTime] = ()) -> None:
         path = f"{PREFIX}/{self._attempt(run, round, client, 'report')}"
-        self.transport.request("POST", path, json={"commit": commit})
+        self.transport.request("POST", path, json=as_json(CommitReport(commit=commit, timings=tuple(timings))))
 
     def send_failure(self, run: str, round: int, client: str, code: str, message: str) -> None:
         path = f"{PREFIX}/{self._attempt(run, round, client, 'failure')}"

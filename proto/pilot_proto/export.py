@@ -20,6 +20,7 @@ from pilot_proto import (
     report,
     run,
     tensors,
+    timeline,
     update,
     webhook,
 )
@@ -54,6 +55,7 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     plan.RoundOutlinePage,
     plan.RoundPage,
     plan.VerifyReport,
+    timeline.RoundTimeline,
     report.RunReport,
     local_update.LocalUpdatePage,
     webhook.RunEnded,

@@ -107,6 +107,32 @@ class Ledger(Stored):
     """What this round's clients measured, of tasks with at least two of them: what a model card may tell everybody."""
 
 
+class GateCheck(Stored):
+    """One mark of the gate, for one kind of adapter: what it compared, and who stands out."""
+
+    kind: Kind
+    mark: str
+    """`norm_outlier`: how far an update is from what its client was given. `suspicious`: its mean distance to the
+    updates of its own task."""
+    values: dict[str, float]
+    """By client; a client without another of its task has no distance to one."""
+    median: float | None = None
+    """None where fewer than three have a value: no crowd to stand out from."""
+    limit: float | None = None
+    """What lies above is flagged: the median times `admission.max_norm_ratio`."""
+    flagged: tuple[str, ...] = ()
+
+
+class GivenVerdict(Stored):
+    """What a person decided about an update that was held, and why."""
+
+    client: str
+    verdict: Literal["count", "drop"]
+    reason: str
+    by: str = ""
+    at: datetime | None = None
+
+
 class RoundDocument(Stored):
     """A round as the API shows it."""
 
@@ -121,6 +147,10 @@ class RoundDocument(Stored):
     digests: dict[str, Digest] = Field(default_factory=dict)
     """Output repository to the digest of its adapter's file."""
     evaluations: dict[str, tuple[dict[str, object], ...]] = Field(default_factory=dict)
+    gate: tuple[GateCheck, ...] = ()
+    """What the gate looked at, once it was measured. For operators, and only where one round is asked for."""
+    verdicts: tuple[GivenVerdict, ...] = ()
+    """Where one round is asked for."""
 
 
 class RoundPage(Stored):

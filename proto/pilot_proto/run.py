@@ -152,11 +152,20 @@ class Progress(Stored):
     step: int = 0
     total_steps: int = 0
     stage: str = ""
-    """What the trainer is doing: `loading`, `evaluating`, `training`, ..."""
+    """What the trainer is doing: `loading` model or data, `fetching` inputs, `preparing` (round 0), `evaluating`,
+    `training`, `saving` its result or `uploading` it."""
     loss: float | None = None
     losses: dict[str, float] = Field(default_factory=dict)
     samples_per_s: float | None = None
     eta_s: float | None = None
+
+
+class StageTime(Request):
+    """How long a trainer did one thing, by a clock that only goes forward."""
+
+    stage: str = Field(min_length=1, max_length=40)
+    """As in a Progress."""
+    seconds: float = Field(ge=0, allow_inf_nan=False)
 
 
 class ClientStatus(Stored):
@@ -266,6 +275,8 @@ class CommitReport(Request):
     """A trainer's hint that its update is in the registry."""
 
     commit: str
+    timings: Seq[StageTime] = Field(default=(), max_length=50)
+    """What its process did, in order. Kept with the attempt, for people; nothing is decided by it."""
 
 
 class FailureReport(Request):

@@ -1,46 +1,72 @@
 """A merge as tables: who went into whose adapter, and how far apart the uploads were. Pure."""
 
-from math import floor, log10
+from collections.abc import Sequence
 
-from pilot_proto.plan import KindPlan, PlanOutput, RoundDocument
+from pilot_proto.plan import KindPlan, PlanOutput
 
 from pilot_reports.history import History
+from pilot_reports.nearness import Nearness
 from pilot_reports.tables import MISSING, Cell, Row, Table, row
 
 
-def coefficients(round: RoundDocument, kind: KindPlan) -> Table:
+def coefficients(round: int, kind: KindPlan) -> Table:
     """Outputs by inputs: the weight of each upload in each merged adapter."""
     inputs = [each.client for each in kind.inputs]
     return Table(
-        caption=f"Round {round.round}, {kind.kind}: who was merged with whom",
+        caption=f"Round {round}, {kind.kind}: who was merged with whom",
         columns=("for", *inputs),
         rows=tuple(_output(output, len(inputs)) for output in kind.outputs),
-        note=f"{_rule(kind)}. A line is a published adapter, a column is an upload.",
+        note=f"{rule_words(kind)}. A line is a published adapter, a column is an upload.",
         matrix=True,
     )
 
 
-def distances(round: RoundDocument, kind: KindPlan) -> Table | None:
-    """Inputs by inputs, shaded: the darker, the closer."""
+def distances(round: int, kind: KindPlan, lines: slice = slice(None)) -> Table | None:
+    """Inputs by inputs, or some lines of it, shaded: the darker, the closer. Who went into whose adapter is marked."""
     if kind.distances is None:
         return None
-    names = [each.client for each in kind.inputs]
-    matrix = kind.distances.matrix
-    apart = [value for i, line in enumerate(matrix) for j, value in enumerate(line) if i != j]
-    low, high = (min(apart), max(apart)) if apart else (0.0, 0.0)
+    names, matrix, weights = [each.client for each in kind.inputs], kind.distances.matrix, weights_by_client(kind)
+    near = Nearness.between(matrix)
     rows = [
-        row(
-            name, *(Cell(MISSING, tone="quiet") if i == j else _distance(v, low, high) for j, v in enumerate(matrix[i]))
-        )
-        for i, name in enumerate(names)
+        row(name, *_apart(line, i, weights.get(name), near))
+        for i, (name, line) in list(enumerate(zip(names, matrix, strict=True)))[lines]
     ]
+    note = "The darker, the closer." + (" A frame: the column went into the line's adapter." if weights else "")
     return Table(
-        caption=f"Round {round.round}, {kind.kind}: distances between uploads ({kind.distances.metric})",
+        caption=f"Round {round}, {kind.kind}: distances between uploads ({kind.distances.metric})",
         columns=("client", *names),
         rows=tuple(rows),
-        note="The darker, the closer.",
+        note=note,
         matrix=True,
     )
+
+
+def neighbourhood(round: int, kind: KindPlan, client: str, most: int) -> Table | None:
+    """One client's distances to the others, the nearest first, and what they weigh in its adapter."""
+    names = [each.client for each in kind.inputs]
+    if kind.distances is None or client not in names:
+        return None
+    line, weights = kind.distances.matrix[names.index(client)], weights_by_client(kind).get(client)
+    others = sorted((line[j], j) for j, name in enumerate(names) if name != client)
+    near = Nearness.of([d for d, _ in others])
+    rows = [
+        row(names[j], kind.inputs[j].task, _distance(d, near), _weight(weights[j]) if weights else Cell(MISSING))
+        for d, j in others[:most]
+    ]
+    own = f" Its own update weighs {weights[names.index(client)]:.3f}." if weights else ""
+    cut = f" These are the nearest {most} of {len(others)}." if len(others) > most else ""
+    return Table(
+        caption=f"Round {round}, {kind.kind}: who is near {client} ({kind.distances.metric})",
+        columns=("client", "task", "distance", f"weight in the adapter of {client}"),
+        rows=tuple(rows),
+        text_columns=2,
+        note=f"The darker, the closer, or the heavier.{own}{cut}",
+    )
+
+
+def weights_by_client(kind: KindPlan) -> dict[str, tuple[float, ...]]:
+    """What each input weighs in each client's own adapter, in the inputs' order; carried ones are left out."""
+    return {output.client: output.coefficients for output in kind.outputs if output.client and output.coefficients}
 
 
 def published(history: History) -> Table:
@@ -61,7 +87,8 @@ def _output(output: PlanOutput, inputs: int) -> Row:
     return row(name, *(_weight(weight) for weight in output.coefficients))
 
 
-def _rule(kind: KindPlan) -> str:
+def rule_words(kind: KindPlan) -> str:
+    """The rule of a kind with its options."""
     options = kind.rule.model_dump(exclude_none=True, exclude={"rule"})
     words = [f"{name.replace('_', ' ')} {value}" for name, value in options.items()]
     sums = [] if kind.row_sums_to_one else ["lines need not sum to one"]
@@ -72,7 +99,12 @@ def _weight(weight: float) -> Cell:
     return Cell("") if weight == 0 else Cell(f"{weight:.3f}", shade=min(1.0, abs(weight)))
 
 
-def _distance(value: float, low: float, high: float) -> Cell:
-    # Four digits of the largest, and as many behind the point in every cell, so that they stand in line.
-    decimals = max(0, 3 - floor(log10(high))) if high > 0 else 0
-    return Cell(f"{value:.{decimals}f}", shade=1 - (value - low) / (high - low) if high > low else None)
+def _apart(line: Sequence[float], own: int, weights: Sequence[float] | None, near: Nearness) -> list[Cell]:
+    return [
+        Cell(MISSING, tone="quiet") if j == own else _distance(d, near, marked=bool(weights and weights[j]))
+        for j, d in enumerate(line)
+    ]
+
+
+def _distance(value: float, near: Nearness, *, marked: bool = False) -> Cell:
+    return Cell(near.figure(value), shade=near.shade(value), marked=marked)

@@ -16,6 +16,8 @@ class Cell:
     """0..1: how dark its ground is; the number stands there too."""
     tone: Tone = ""
     code: bool = False
+    marked: bool = False
+    """Drawn with a frame; the table's note says what for."""
 
 
 @dataclass(frozen=True)

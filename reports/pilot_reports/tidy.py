@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from pilot_proto.plan import KindPlan
+
 from pilot_reports.history import History
 from pilot_reports.transfer import Transfer
 
@@ -48,14 +50,19 @@ def merge(histories: Sequence[History]) -> Iterator[Line]:
     """Every coefficient of every merge; the distance is between the receiver's own upload and the contributor's."""
     for history in histories:
         for round, kind in history.merges():
-            names = [each.client for each in kind.inputs]
-            for output in kind.outputs:
-                receiver = output.client or output.task or output.repo.partition("/")[2]
-                for number, weight in enumerate(output.coefficients):
-                    apart = None
-                    if kind.distances is not None and receiver in names:
-                        apart = kind.distances.matrix[names.index(receiver)][number]
-                    yield history.name, round.round, kind.kind, receiver, names[number], weight, apart
+            yield from merge_of(history.name, round.round, (kind,))
+
+
+def merge_of(run: str, round: int, kinds: Sequence[KindPlan]) -> Iterator[Line]:
+    """The same for one round."""
+    for kind in kinds:
+        names = [each.client for each in kind.inputs]
+        places = {name: i for i, name in enumerate(names)}
+        for output in kind.outputs:
+            receiver = output.client or output.task or output.repo.partition("/")[2]
+            line = kind.distances.matrix[places[receiver]] if kind.distances and receiver in places else None
+            for number, weight in enumerate(output.coefficients):
+                yield run, round, kind.kind, receiver, names[number], weight, line[number] if line else None
 
 
 def participation(histories: Sequence[History]) -> Iterator[Line]:

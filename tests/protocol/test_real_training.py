@@ -52,6 +52,24 @@ def undisturbed(deployed):
     return finish(deployed, "undisturbed")
 
 
+def test_a_trainer_tells_what_it_did_in_the_order_in_which_it_did_it(deployed, undisturbed):
+    stages = {
+        tuple(stage.stage for stage in attempt.stages)
+        for number in (0, 1, 3)
+        for client in deployed.aggregator.timeline("undisturbed", number).clients
+        for attempt in client.attempts
+        if attempt.stages
+    }
+    measured = ("loading", "fetching", "loading", "evaluating")
+    # Its last report may be lost, as every hint may; then there is one kind of round less to see.
+    assert stages <= {
+        ("loading", "fetching", "preparing", "saving", "uploading"),
+        (*measured, "training", "evaluating", "saving", "uploading"),
+        (*measured, "saving", "uploading"),
+    }
+    assert (*measured, "training", "evaluating", "saving", "uploading") in stages
+
+
 def test_real_training_killed_in_the_middle_publishes_what_it_would_have_published(deployed, undisturbed):
     start(deployed, "killed")
     deployed.arm(Boundary.INPUTS_FETCHED)

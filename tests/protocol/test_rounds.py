@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import standin
 from deployments import TESTS, harness, outcome, run_document
 from pilot_client.errors import ApiError
 from pilot_proto.boundaries import Boundary
@@ -38,6 +39,20 @@ def test_a_run_prepares_trains_merges_evaluates_and_succeeds(deployed):
     assert set(rounds[2].outputs) == {"plain/global-text", "plain/global-connector"}
     assert all(entry.counted for entry in rounds[2].ledger.entries)
     assert sum(entry.shares["text"] for entry in rounds[2].ledger.entries) == pytest.approx(1)
+
+
+def test_a_round_tells_when_each_step_was_done_and_what_each_trainer_did(deployed):
+    deployed.run(run_document("timed", rounds=["plain"]))
+    told = deployed.aggregator.timeline("timed", 1)
+    steps = [told.opened_at, told.sealed_at, told.measured_at, told.planned_at, told.merged_at, told.published_at]
+    assert steps == sorted(steps)
+    assert [client.client for client in told.clients] == ["cap-1", "cap-2", "vqa-1", "vqa-2"]
+    attempts = [attempt for client in told.clients for attempt in client.attempts]
+    assert all(attempt.intended_at <= attempt.started_at <= attempt.ended_at for attempt in attempts)
+    # A report is a hint: the last client's may come after its job was stopped, but no other's.
+    reported = [attempt for attempt in attempts if attempt.stages == standin.TIMINGS]
+    assert len(reported) >= 3
+    assert all(attempt.reported_at >= attempt.started_at for attempt in reported)
 
 
 def test_pilot_gives_every_client_its_own_text_adapter_and_every_task_its_connector(deployed):
@@ -160,8 +175,14 @@ def test_a_flagged_update_waits_for_a_verdict_and_the_verdict_is_kept(deployed):
     deployed.aggregator.create_run(document)
     waiting = lambda: any(c.type == "AwaitingVerdict" for c in deployed.aggregator.run("held").status.conditions)  # noqa: E731
     deployed.eventually(waiting)
+    (norms,) = [check for check in deployed.aggregator.round("held", 1).gate if check.flagged]
+    assert (norms.kind, norms.mark, norms.flagged) == ("text", "norm_outlier", ("vqa-1",))
+    assert norms.values["vqa-1"] > norms.limit == 10.0 * norms.median
     deployed.aggregator.verdict("held", 1, "vqa-1", "drop", "a norm of a million is no training")
     deployed.wait("held")
+    (given,) = deployed.aggregator.round("held", 1).verdicts
+    assert (given.client, given.verdict, given.by) == ("vqa-1", "drop", "operator")
+    assert given.reason == "a norm of a million is no training"
     entry = entries(deployed, "held", 1)["vqa-1"]
     assert (entry.answered, entry.counted, entry.reason) == (True, False, "Refused")
     assert "norm_outlier" in entry.flags

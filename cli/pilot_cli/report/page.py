@@ -62,8 +62,8 @@ def _merges(history: History) -> list[Table]:
     for round, kind in history.merges():
         if kind.rule.rule == "none":
             continue
-        made.append(merge_tables.coefficients(round, kind))
-        apart = merge_tables.distances(round, kind)
+        made.append(merge_tables.coefficients(round.round, kind))
+        apart = merge_tables.distances(round.round, kind)
         if apart is not None:
             made.append(apart)
     return made

@@ -20,6 +20,7 @@ POLICY: PolicyTable = {
     ("GET", f"{RUN}/outline"): VIEWER,
     ("GET", f"{RUN}/updates"): OPERATOR,
     ("GET", f"{RUN}/rounds/{{n}}"): VIEWER,
+    ("GET", f"{RUN}/rounds/{{n}}/timeline"): VIEWER,
     ("GET", f"{RUN}/events"): VIEWER,
     ("GET", f"{RUN}/report"): VIEWER,
     ("POST", f"{RUN}/rounds"): OPERATOR,

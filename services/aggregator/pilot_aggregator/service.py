@@ -1,5 +1,6 @@
 """What the routes work with."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from pilot_aggregator.rounds.phases import Verb, refusal
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.rounds.view import run_view
 from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
-from pilot_aggregator.store.store import Store
+from pilot_aggregator.store.store import ROUND_DOCUMENTS, Store
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ class Service:
             raise NotFound(f"there is no run {name!r}", hint=f"the newest runs: {known}")
         return run
 
-    def round(self, run: RunRecord, number: int) -> RoundRecord:
-        """A round that has been opened."""
-        round = self.store.round(run.uid, number)
+    def round(self, run: RunRecord, number: int, documents: Collection[str] = ROUND_DOCUMENTS) -> RoundRecord:
+        """A round that has been opened, with those of its documents that are wanted."""
+        round = self.store.round(run.uid, number, documents)
         if round is None:
             raise NotFound(f"run {run.name!r} has not opened round {number}", hint=f"it is at round {run.round}")
         return round

@@ -25,6 +25,7 @@ from pilot_registry.ui.health import Health
 from pilot_registry.ui.pages import ROUTERS
 from pilot_registry.ui.signins import SignIns
 from pilot_registry.ui.upstream import Aggregator
+from pilot_registry.ui.verifications import Verifications
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def build_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     app.state.registry = registry
     app.state.authenticate, app.state.signins = authenticate, signins
     app.state.aggregator = Aggregator(settings.aggregator_url)
+    app.state.verifications = Verifications(clock)
     app.state.health = Health(registry, app.state.aggregator)
     app.state.housekeeping = Housekeeping(registry)
     app.router.lifespan_context = _lifespan
@@ -79,6 +81,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sweeping = asyncio.create_task(_sweep_regularly(registry))
     yield
     sweeping.cancel()
+    app.state.verifications.close()
     app.state.aggregator.close()
     registry.journal.drain()
     registry.close()

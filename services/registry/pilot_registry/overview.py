@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from pilot_proto.base import Stored
+from pilot_proto.canonical import Digest
 from pilot_proto.registry import RejectionView
 from sqlalchemy import func, select
 
 from pilot_registry.context import Registry
 from pilot_registry.rejections import view_of
-from pilot_registry.tables import AuditRow, Blob, RejectionRow, Round, Version, VersionFile
+from pilot_registry.tables import AuditRow, Blob, Namespace, RejectionRow, Round, Version, VersionFile
 
 PUBLISHED = "published"
 
@@ -42,6 +43,30 @@ def last_merges(registry: Registry, most: int) -> tuple[Merged, ...]:
     )
 
 
+class Account(Stored):
+    """Where a published round's account of its clients is."""
+
+    run: str
+    round: int
+    at: str
+    ledger: Digest
+
+
+def last_ledgers(registry: Registry, most: int) -> tuple[Account, ...]:
+    """Of the rounds that were published last, the newest first."""
+    merges = last_merges(registry, most)
+    runs = {merge.run for merge in merges}
+    query = select(Round.run, Round.number, Round.ledger).join(Namespace, Namespace.uid == Round.uid)
+    query = query.where(Namespace.run.in_(runs), Round.ledger.is_not(None))
+    with registry.database.reading() as session:
+        ledgers = {(row.run, row.number): row.ledger for row in session.execute(query)}
+    return tuple(
+        Account(run=m.run, round=m.round, at=m.at, ledger=ledgers[m.run, m.round])
+        for m in merges
+        if (m.run, m.round) in ledgers
+    )
+
+
 def rejections_since(registry: Registry, since: datetime, most: int) -> tuple[RejectionView, ...]:
     """What admission refused since then (UTC), newest first."""
     query = select(RejectionRow).order_by(RejectionRow.sequence.desc()).limit(most)
@@ -72,6 +97,7 @@ def sent_by_round(registry: Registry, run: str) -> dict[int, int]:
 
 def published_rounds(registry: Registry, run: str) -> list[int]:
     """The numbers of a run's published rounds, in order."""
-    query = select(Round.number).where(Round.run == run, Round.publication.is_not(None)).order_by(Round.number)
+    query = select(Round.number).join(Namespace, Namespace.uid == Round.uid).where(Namespace.run == run)
+    query = query.where(Round.publication.is_not(None)).order_by(Round.number)
     with registry.database.reading() as session:
         return list(session.scalars(query))

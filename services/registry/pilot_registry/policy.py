@@ -16,6 +16,7 @@ ADMIN: frozenset[Access] = frozenset({"admin"})
 PUBLIC: frozenset[Access] = frozenset({"public"})
 
 RUN_PAGE = "/ui/runs/{run}"
+ROUND_PAGE = f"{RUN_PAGE}/rounds/{{n}}"
 
 POLICY: PolicyTable = {
     ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}"): AGGREGATOR,
@@ -57,7 +58,14 @@ POLICY: PolicyTable = {
     ("GET", RUN_PAGE): VIEWER,
     ("GET", f"{RUN_PAGE}/live"): VIEWER,
     ("POST", f"{RUN_PAGE}/{{verb}}"): OPERATOR,
-    ("POST", f"{RUN_PAGE}/rounds/{{n}}/clients/{{client}}/retry"): OPERATOR,
+    ("GET", ROUND_PAGE): VIEWER,
+    ("GET", f"{ROUND_PAGE}/distances"): VIEWER,
+    ("GET", f"{ROUND_PAGE}/merge.csv"): VIEWER,
+    ("POST", f"{ROUND_PAGE}/verify"): OPERATOR,
+    ("GET", f"{ROUND_PAGE}/clients/{{client}}/logs"): OPERATOR,
+    ("POST", f"{ROUND_PAGE}/clients/{{client}}/verdict"): OPERATOR,
+    ("POST", f"{ROUND_PAGE}/clients/{{client}}/retry"): OPERATOR,
+    ("GET", "/ui/quarantine"): OPERATOR,
     ("GET", "/ui/clients"): VIEWER,
     ("GET", "/ui/clients/{client}"): VIEWER,
     ("GET", "/ui/transfer"): VIEWER,

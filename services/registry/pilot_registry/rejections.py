@@ -1,9 +1,11 @@
 """The record of what admission refused."""
 
+from dataclasses import dataclass
+
 from pilot_http.problems import PilotError
 from pilot_proto.grant import Rejection
 from pilot_proto.registry import RejectionPage, RejectionView
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from pilot_registry import paging
@@ -44,14 +46,32 @@ def rejections_of(session: Session, uid: str, round_: int) -> tuple[Rejection, .
     )
 
 
-def page(registry: Registry, run: str | None, limit: int, cursor: str | None) -> RejectionPage:
+@dataclass(frozen=True)
+class Wanted:
+    """What the rejections of a listing have in common; None means anything."""
+
+    run: str | None = None
+    round: int | None = None
+    client: str | None = None
+    code: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """In SQL."""
+        equal = (
+            (RejectionRow.run, self.run),
+            (RejectionRow.number, self.round),
+            (RejectionRow.client, self.client),
+            (RejectionRow.code, self.code),
+        )
+        return [column == value for column, value in equal if value is not None]
+
+
+def page(registry: Registry, wanted: Wanted, limit: int, cursor: str | None) -> RejectionPage:
     """Rejections, newest first."""
-    query = select(RejectionRow).order_by(RejectionRow.sequence.desc()).limit(limit + 1)
+    query = select(RejectionRow).where(*wanted.conditions()).order_by(RejectionRow.sequence.desc()).limit(limit + 1)
     position = paging.below(cursor)
     if position is not None:
         query = query.where(RejectionRow.sequence < position)
-    if run is not None:
-        query = query.where(RejectionRow.run == run)
     with registry.database.reading() as session:
         rows = session.scalars(query).all()
     items = tuple(view_of(row) for row in rows[:limit])

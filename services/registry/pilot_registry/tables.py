@@ -171,6 +171,8 @@ class RejectionRow(Base):
     __table_args__ = (
         Index("ix_rejections_place", "uid", "number"),
         Index("ix_rejections_client", "client", "sequence"),
+        Index("ix_rejections_run", "run", "sequence"),
+        Index("ix_rejections_code", "code", "sequence"),
         {"sqlite_autoincrement": True},
     )
 

@@ -40,6 +40,7 @@ from pilot_trainer.results import (
     write_adapter,
     write_tensors,
 )
+from pilot_trainer.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +52,11 @@ class Attempt:
         self,
         environment: Environment,
         exchange: Exchange,
-        report: Callable[[Progress], None],
+        stages: Stages,
         stopping: Callable[[], bool],
     ) -> None:
-        self._env, self._exchange, self._report, self._stopping = environment, exchange, report, stopping
+        self._env, self._exchange, self._stages, self._stopping = environment, exchange, stages, stopping
+        self._report = stages.report
         # Gradients meet only where several processes were started together.
         self._accelerator = Accelerator()
 
@@ -81,12 +83,15 @@ class Attempt:
         self._report(Progress(stage="loading"))
         base = self._base(view.assignment.training)
         _check_model(view.assignment, base)
+        self._report(Progress(stage="fetching"))
         materials = self._materials(view, base, work)
         reached(Boundary.INPUTS_FETCHED)
+        self._report(Progress(stage="preparing" if view.assignment.program == "prepare" else "loading"))
         log.info("working", extra={"program": view.assignment.program, "round": view.assignment.round})
         outcome = prepare(materials) if view.assignment.program == "prepare" else update(materials, self._watch(view))
         if not self._accelerator.is_main_process:
             return None
+        self._report(Progress(stage="saving"))
         result = _durable(view, base, outcome, work / "draft", folder / "results")
         reached(Boundary.RESULT_RENAMED)
         shutil.rmtree(work, ignore_errors=True)
@@ -116,7 +121,7 @@ class Attempt:
             shutil.rmtree(result.folder, ignore_errors=True)
             raise
         reached(Boundary.COMMITTED)
-        self._exchange.report(commit)
+        self._exchange.report(commit, self._stages.spent())
         reached(Boundary.REPORTED)
         log.info("committed", extra={"commit": commit})
 

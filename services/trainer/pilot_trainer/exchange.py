@@ -1,6 +1,7 @@
 """What a trainer says to aggregator and registry, and how it takes their answers."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from pilot_client.aggregator import AggregatorClient
@@ -12,7 +13,7 @@ from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.canonical import document_digest, file_digest
 from pilot_proto.manifest import Manifest, Parent
 from pilot_proto.names import update_repo
-from pilot_proto.run import Progress
+from pilot_proto.run import Progress, StageTime
 from pilot_proto.update import Update
 
 from pilot_trainer.environment import Environment
@@ -107,10 +108,10 @@ class Exchange:
         """Tell where we are, once."""
         self._hints.send_progress(*self._place, progress)
 
-    def report(self, commit: str) -> None:
-        """Tell that we are done; the aggregator would also find out from the registry."""
+    def report(self, commit: str, timings: Sequence[StageTime]) -> None:
+        """Tell that we are done, and how long what took; the aggregator would also find out from the registry."""
         try:
-            self._hints.send_report(*self._place, commit)
+            self._hints.send_report(*self._place, commit, timings)
         except (ApiError, Unreachable) as error:
             log.warning("report not delivered", extra={"reason": str(error)})
 

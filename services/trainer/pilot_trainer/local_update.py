@@ -127,6 +127,7 @@ class LocalUpdate:
         if state is not None:
             checkpoint.restore(learner, state)
             log.info("resumed", extra={"step": learner.done, "of": len(learner.plan)})
+        self._watch.report(Progress(stage="training", step=learner.done, total_steps=len(learner.plan)))
         note = json.dumps([result.model_dump(mode="json") for result in merged])
         train(learner, lambda learner, rate: self._after_step(learner, rate, note))
         self._assert_moved(before, learner)

@@ -23,6 +23,7 @@ from pilot_trainer.errors import BadAssignment, BadConfiguration, BadData, Exit,
 from pilot_trainer.exchange import Exchange
 from pilot_trainer.logs import log_to_stdout
 from pilot_trainer.progress import Reporter
+from pilot_trainer.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def run(environ: Mapping[str, str]) -> int:
     reporter = Reporter(exchange.progress)
     try:
         with _stop_request() as stopping:
-            Attempt(environment, exchange, reporter.report, stopping.is_set).run()
+            Attempt(environment, exchange, Stages(reporter.report), stopping.is_set).run()
     except Exception as problem:
         reason = as_trainer_error(problem)
         reporter.close()

@@ -5,6 +5,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from itertools import product
 
 import pytest
@@ -19,10 +20,11 @@ from pilot_proto.assignment import AssignmentView
 from pilot_proto.base import as_json
 from pilot_proto.canonical import digest_of
 from pilot_proto.grant import RoundView
-from pilot_proto.plan import MergePlan
+from pilot_proto.plan import MergePlan, RoundDocument
 from pilot_proto.problem import Problem
 from pilot_proto.report import RunReport
 from pilot_proto.run import Progress, RunPage, RunView
+from pilot_proto.timeline import RoundTimeline
 from unit.aggregator.service import API, KEYS, app_over, call, service_in
 from unit.aggregator.world import (
     CLIENTS,
@@ -441,7 +443,60 @@ def test_a_verdict_is_recorded_with_its_reason(api, service, started):
     record = service.assignment(started, 1, "vqa-1")
     assert (record.verdict, record.verdict_reason) == ("drop", "odd")
     last = service.store.events_after(started.uid, 0)[-1]
-    assert (last.type, last.client, last.message) == ("VerdictGiven", "vqa-1", "drop: odd")
+    assert (last.type, last.client, last.message) == ("VerdictGiven", "vqa-1", "drop, by operator: odd")
+    given = {"client": "vqa-1", "verdict": "drop", "reason": "odd", "by": "operator", "at": NOW.isoformat()}
+    (told,) = api("GET", "/runs/t/rounds/1", who="viewer").json()["verdicts"]
+    assert told | {"at": NOW.isoformat()} == given
+    assert datetime.fromisoformat(told["at"]) == NOW
+
+
+@pytest.mark.parametrize("started", [HOLD], indirect=True)
+def test_what_the_gate_looked_at_is_told_to_operators_before_the_plan(api, service, started):
+    assert RoundDocument.model_validate_json(api("GET", "/runs/t/rounds/1").content).gate == ()
+    flag_vqa_1(service, started)
+    norms, apart = RoundDocument.model_validate_json(api("GET", "/runs/t/rounds/1").content).gate
+    assert (norms.kind, norms.mark, norms.median, norms.limit) == ("text", "norm_outlier", 1.0, 2.0)
+    assert (norms.values, norms.flagged) == ({"cap-1": 1.0, "vqa-1": 10.0, "vqa-2": 1.0}, ("vqa-1",))
+    # Two clients of one task are no crowd, and cap-1 has no other of its task.
+    assert (apart.mark, apart.values, apart.limit) == ("suspicious", {"vqa-1": 1.0, "vqa-2": 1.0}, None)
+    assert api("GET", "/runs/t/rounds/1", who="viewer").json()["gate"] == []
+
+
+def test_a_round_is_told_without_its_plan_to_who_asks_so(api, service, started):
+    plan = MergePlan(run="t", round=1, program="stage-1")
+    service.store.store_step(started.uid, 1, NOW, "RoundPlanned", "", plan=plan)
+    whole, brief = (api("GET", f"/runs/t/rounds/1{query}").json() for query in ("", "?plan=false"))
+    assert whole["plan"]["round"] == 1
+    assert brief == whole | {"plan": None}
+    assert brief["state"] == "Planned"
+
+
+@pytest.mark.usefixtures("each_database")
+def test_a_round_tells_its_times(api, service, started):
+    timings = [{"stage": "training", "seconds": 40.5}]
+    service.clock.advance(60)
+    report = {"commit": "0" * 40, "timings": timings}
+    assert as_client(api, "POST", "report", json=report).status_code == 204
+    found = RoundTimeline.model_validate_json(api("GET", "/runs/t/rounds/1/timeline", who="viewer").content)
+    assert (found.round, found.program, found.opened_at, found.sealed_at) == (1, "stage-1", NOW, None)
+    (attempt,) = {client.client: client.attempts for client in found.clients}["vqa-1"]
+    assert (attempt.stages[0].seconds, attempt.reported_at) == (40.5, later(60))
+    problem(api("GET", "/runs/t/rounds/9/timeline"), 404, "not_found")
+
+
+BAD_TIMINGS = {
+    "a negative time": [{"stage": "training", "seconds": -1}],
+    "no number": [{"stage": "training", "seconds": "long"}],
+    "no name": [{"stage": "", "seconds": 1}],
+    "a name without end": [{"stage": "x" * 41, "seconds": 1}],
+    "too many": [{"stage": "training", "seconds": 1}] * 51,
+}
+
+
+@pytest.mark.parametrize("timings", BAD_TIMINGS.values(), ids=BAD_TIMINGS)
+def test_timings_that_cannot_be(api, service, started, timings):
+    problem(as_client(api, "POST", "report", json={"commit": "0" * 40, "timings": timings}), 422, "invalid")
+    assert service.store.times.told(started.uid, 1) == {}
 
 
 @pytest.mark.parametrize(

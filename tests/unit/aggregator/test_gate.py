@@ -1,7 +1,7 @@
 """Updates that stand out from their peers."""
 
 import pytest
-from pilot_aggregator.rounds.gate import Measurement, flags
+from pilot_aggregator.rounds.gate import Measurement, flags, marks
 
 TASKS = {"a": "vqa", "b": "vqa", "c": "vqa", "x": "caption"}
 
@@ -51,6 +51,21 @@ def test_both_marks_are_borne_together():
 
 def test_fewer_than_three_are_no_crowd_to_stand_out_from():
     assert flags(measured({"a": 1.0, "b": 1e9}), TASKS, 10.0) == {}
+
+
+def test_a_mark_tells_what_it_compared_and_where_its_limit_is():
+    norms, apart = marks(measured({"a": 1.0, "b": 2.0, "c": 9.0, "x": 2.0}), TASKS, 3.0)
+    assert (norms.name, norms.values["b"], norms.median, norms.limit, norms.bearers) == (
+        *("norm_outlier", 2.0, 2.0, 6.0),
+        ["c"],
+    )
+    assert (apart.name, set(apart.values), apart.median, apart.limit) == ("suspicious", {"a", "b", "c"}, 1.0, 3.0)
+
+
+def test_without_a_crowd_there_is_no_limit():
+    norms, apart = marks(measured({"a": 1.0, "b": 1e9}), TASKS, 10.0)
+    assert (norms.values, norms.median, norms.limit, norms.bearers) == ({"a": 1.0, "b": 1e9}, None, None, [])
+    assert apart.limit is None
 
 
 def test_part_of_a_measurement_keeps_rows_and_columns_together():

@@ -9,7 +9,7 @@ from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.grant import Grant, Publication, PublishRequest, SealedRound
-from pilot_proto.run import Progress
+from pilot_proto.run import Progress, StageTime
 
 API = "/api/v1alpha1"
 GRANT = Grant(
@@ -53,7 +53,13 @@ def over(kind, recorder):
             lambda c: c.send_report("t", 1, "vqa-1", "0" * 40),
             "POST",
             "/runs/t/rounds/1/clients/vqa-1/report",
-            {"commit": "0" * 40},
+            {"commit": "0" * 40, "timings": []},
+        ),
+        (
+            lambda c: c.send_report("t", 1, "vqa-1", "0" * 40, [StageTime(stage="training", seconds=2.5)]),
+            "POST",
+            "/runs/t/rounds/1/clients/vqa-1/report",
+            {"commit": "0" * 40, "timings": [{"stage": "training", "seconds": 2.5}]},
         ),
         (
             lambda c: c.send_failure("t", 1, "vqa-1", "bad_data", "none"),

@@ -8,6 +8,7 @@ from pilot_proto.assignment import AssignmentView
 from pilot_proto.run import CommitReport, FailureReport, Progress
 
 from pilot_aggregator.service import Aggregator
+from pilot_aggregator.store.records import Timings
 
 router = APIRouter(prefix=f"{PREFIX}/runs/{{run}}/rounds/{{n}}/clients/{{client}}", tags=["clients"])
 
@@ -36,8 +37,10 @@ def post_progress(run: str, n: Number, client: str, body: Progress, service: Agg
 
 @router.post("/report", status_code=204)
 def post_report(run: str, n: Number, client: str, body: CommitReport, service: Aggregator) -> Response:
-    """A hint that the update is in the registry."""
-    service.run(run)
+    """A hint that the update is in the registry, and how long what took."""
+    record = service.run(run)
+    if body.timings:
+        service.store.times.note(record.uid, n, client, Timings(service.clock.now(), body.timings))
     service.loop.wake()
     return Response(status_code=204)
 

@@ -5,23 +5,30 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import PlainTextResponse
 from pilot_http.app import PREFIX
+from pilot_http.auth import Caller
 from pilot_http.problems import Conflict, coded
 from pilot_proto.assignment import Assignment
 from pilot_proto.grant import RoundView
 from pilot_proto.local_update import LocalUpdate, LocalUpdatePage
 from pilot_proto.plan import RoundDocument, RoundOutlinePage, RoundPage, VerifyReport
 from pilot_proto.run import RunView, Verdict
+from pilot_proto.timeline import RoundTimeline
 
 from pilot_aggregator.rounds.decide import ACTIVE
 from pilot_aggregator.rounds.local_updates import local_updates
 from pilot_aggregator.rounds.observe import round_flags
+from pilot_aggregator.rounds.timeline import round_timeline
 from pilot_aggregator.rounds.verification import verify_round
-from pilot_aggregator.rounds.view import round_document, round_outline
+from pilot_aggregator.rounds.view import round_document, round_outline, single_round
 from pilot_aggregator.service import Aggregator
+from pilot_aggregator.store.store import ROUND_DOCUMENTS
 
 router = APIRouter(prefix=PREFIX, tags=["rounds"])
 
 Number = Annotated[int, Path(ge=0)]
+
+BRIEF = frozenset({"sealed", "updates", "ledger", "publication", "slots"})
+"""What a round tells without its plan."""
 
 
 @router.get("/runs/{run}/rounds")
@@ -51,10 +58,22 @@ def list_local_updates(run: str, service: Aggregator) -> LocalUpdatePage:
 
 
 @router.get("/runs/{run}/rounds/{n}")
-def get_round(run: str, n: Number, service: Aggregator) -> RoundDocument:
-    """What happened in a round, and why: ledger, plan, distances, coefficients, digests."""
-    record = service.run(run)
-    return round_document(record, service.round(record, n))
+def get_round(run: str, n: Number, service: Aggregator, caller: Caller, plan: bool = True) -> RoundDocument:
+    """What happened in a round, and why: ledger, plan, distances, coefficients, digests, verdicts; for operators also
+    what the gate looked at. `plan=false` leaves out the plan, which grows with the square of the clients."""
+    record, gate = service.run(run), caller.at_least("operator")
+    found = service.round(record, n, ROUND_DOCUMENTS if plan else BRIEF | {"measured"} if gate else BRIEF)
+    state = service.store.round_state(record.uid, n)
+    return single_round(record, found, state, service.store.assignments(record.uid, n), gate=gate)
+
+
+@router.get("/runs/{run}/rounds/{n}/timeline")
+def get_timeline(run: str, n: Number, service: Aggregator) -> RoundTimeline:
+    """When each step of a round was done, and how long each client's attempts took."""
+    record, store = service.run(run), service.store
+    round, place = service.round(record, n, ()), (record.uid, n)
+    made = store.assignments(*place), store.attempts(*place)
+    return round_timeline(record, round, store.times.steps(*place), *made, store.times.told(*place))
 
 
 @router.post("/runs/{run}/rounds/{n}/verify")
@@ -86,7 +105,7 @@ def retry(run: str, n: Number, client: str, service: Aggregator) -> RunView:
 
 
 @router.post("/runs/{run}/rounds/{n}/clients/{client}/verdict", status_code=202)
-def give_verdict(run: str, n: Number, client: str, body: Verdict, service: Aggregator) -> RunView:
+def give_verdict(run: str, n: Number, client: str, body: Verdict, service: Aggregator, caller: Caller) -> RunView:
     """Decide about an update that was held."""
     record = service.run(run)
     service.allow(record, "verdict")
@@ -97,10 +116,10 @@ def give_verdict(run: str, n: Number, client: str, body: Verdict, service: Aggre
     if record.spec.admission.on_flag != "hold" or client not in round_flags(record, round):
         hint = "updates are held by 'admission: {on_flag: hold}' once they are flagged; 'pilot get clients' shows which"
         raise coded(Conflict, "not_held", f"the update of {client!r} in round {n} is not held", hint)
-    service.store.change_assignment(record.uid, n, client, verdict=body.verdict, verdict_reason=body.reason)
-    service.store.add_event(
-        record.uid, service.clock.now(), "VerdictGiven", n, client, f"{body.verdict}: {body.reason}"
-    )
+    now, by = service.clock.now(), str(caller)
+    given = {"verdict": body.verdict, "verdict_reason": body.reason, "verdict_by": by, "verdict_at": now}
+    service.store.change_assignment(record.uid, n, client, **given)
+    service.store.add_event(record.uid, now, "VerdictGiven", n, client, f"{body.verdict}, by {by}: {body.reason}")
     service.loop.wake()
     return service.view(service.run(run))
 

@@ -33,22 +33,44 @@ class Measurement:
         )
 
 
-def flags(measured: Measurement, tasks: Mapping[str, str], max_ratio: float) -> dict[str, tuple[str, ...]]:
-    """Client to the marks that it bears; clients without one are left out."""
+@dataclass(frozen=True)
+class Mark:
+    """What one mark compares, and from where on an update bears it."""
+
+    name: str
+    values: Mapping[str, float]
+    median: float | None = None
+    """None where there is no crowd."""
+    limit: float | None = None
+
+    @property
+    def bearers(self) -> list[str]:
+        """The clients that stand out."""
+        limit = self.limit
+        return [] if limit is None else [client for client, value in self.values.items() if value > limit]
+
+
+def marks(measured: Measurement, tasks: Mapping[str, str], max_ratio: float) -> tuple[Mark, ...]:
+    """Both marks for the updates of one kind."""
     norms = dict(zip(measured.clients, measured.change_norms, strict=True))
     apart = {client: d for client in measured.clients if (d := _to_peers(measured, tasks, client)) is not None}
+    return _mark("norm_outlier", norms, max_ratio), _mark("suspicious", apart, max_ratio)
+
+
+def flags(measured: Measurement, tasks: Mapping[str, str], max_ratio: float) -> dict[str, tuple[str, ...]]:
+    """Client to the marks that it bears; clients without one are left out."""
     found: dict[str, list[str]] = {}
-    for mark, values in (("norm_outlier", norms), ("suspicious", apart)):
-        for client in _outliers(values, max_ratio):
-            found.setdefault(client, []).append(mark)
-    return {client: tuple(marks) for client, marks in sorted(found.items())}
+    for mark in marks(measured, tasks, max_ratio):
+        for client in mark.bearers:
+            found.setdefault(client, []).append(mark.name)
+    return {client: tuple(borne) for client, borne in sorted(found.items())}
 
 
-def _outliers(values: Mapping[str, float], max_ratio: float) -> list[str]:
+def _mark(name: str, values: Mapping[str, float], max_ratio: float) -> Mark:
     if len(values) < MIN_PEERS:
-        return []
-    limit = max_ratio * median(values.values())
-    return [client for client, value in values.items() if value > limit]
+        return Mark(name, values)
+    middle = median(values.values())
+    return Mark(name, values, middle, max_ratio * middle)
 
 
 def _to_peers(measured: Measurement, tasks: Mapping[str, str], client: str) -> float | None:

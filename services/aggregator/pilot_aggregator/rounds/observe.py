@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pilot_proto.grant import RoundView
+from pilot_proto.plan import GateCheck
 from pilot_proto.run import ClientStatus, Progress
 
 from pilot_aggregator.rounds.decide import AttemptSeen, ClientSeen, RoundSeen, RunSeen, given_up
-from pilot_aggregator.rounds.gate import flags
+from pilot_aggregator.rounds.gate import flags, marks
 from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
 
 Heard = Mapping[str, tuple[Progress, datetime]]
@@ -68,9 +69,28 @@ def round_flags(run: RunRecord, round: RoundRecord) -> dict[str, tuple[str, ...]
         return found
     tasks = {update.client: update.task for update in round.sealed.updates}
     for measured in round.measured.values():
-        for client, marks in flags(measured, tasks, run.spec.admission.max_norm_ratio).items():
-            found[client] = tuple(sorted({*found.get(client, ()), *marks}))
+        for client, borne in flags(measured, tasks, run.spec.admission.max_norm_ratio).items():
+            found[client] = tuple(sorted({*found.get(client, ()), *borne}))
     return found
+
+
+def gate_checks(run: RunRecord, round: RoundRecord) -> tuple[GateCheck, ...]:
+    """What the gate looked at, by kind; nothing before it was measured, or where a round mixes nothing."""
+    if round.sealed is None or not round.measured:
+        return ()
+    tasks, ratio = {update.client: update.task for update in round.sealed.updates}, run.spec.admission.max_norm_ratio
+    return tuple(
+        GateCheck(
+            kind=kind,
+            mark=mark.name,
+            values=dict(mark.values),
+            median=mark.median,
+            limit=mark.limit,
+            flagged=tuple(mark.bearers),
+        )
+        for kind, measured in sorted(round.measured.items())
+        for mark in marks(measured, tasks, ratio)
+    )
 
 
 def client_status(run: RunRecord, client: ClientSeen, sealed: bool, heard: Heard) -> ClientStatus:

@@ -1,16 +1,17 @@
 """A run and its rounds as the API shows them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pilot_proto.grant import RoundView
 from pilot_proto.names import ADAPTER_FILE
-from pilot_proto.plan import RoundDocument, RoundOutline
+from pilot_proto.plan import GivenVerdict, RoundDocument, RoundOutline
 from pilot_proto.run import RunStatus, RunView
 
-from pilot_aggregator.rounds.observe import client_status, clients_seen
+from pilot_aggregator.rounds.observe import client_status, clients_seen, gate_checks
 from pilot_aggregator.rounds.reconcile import Board, heard
-from pilot_aggregator.store.records import RoundRecord, RoundSummary, RunRecord
+from pilot_aggregator.store.records import AssignmentRecord, RoundRecord, RoundSummary, RunRecord
 from pilot_aggregator.store.store import Store
 
 
@@ -64,7 +65,7 @@ def round_outline(run: RunRecord, round: RoundSummary) -> RoundOutline:
     return RoundOutline(
         round=round.number,
         program=round.program,
-        state="Failed" if round.state == "Assigned" and run.phase == "Failed" else round.state,
+        state=_shown_state(run, round.state),
         started_at=round.started_at,
         ended_at=round.ended_at,
         asked=round.asked or len(entries),
@@ -72,6 +73,19 @@ def round_outline(run: RunRecord, round: RoundSummary) -> RoundOutline:
         counted=sum(entry.counted for entry in entries),
         left_out={entry.client: entry.reason for entry in entries if not entry.counted},
     )
+
+
+def single_round(
+    run: RunRecord, round: RoundRecord, state: str, assignments: Sequence[AssignmentRecord], *, gate: bool
+) -> RoundDocument:
+    """A round with what lists of rounds leave out: the verdicts, and for who may see it what the gate looked at.
+    `state` is the last step that is done, whichever documents are here."""
+    more: dict[str, Any] = {
+        "state": _shown_state(run, state),
+        "gate": gate_checks(run, round) if gate else (),
+        "verdicts": tuple(_given(record) for record in assignments if record.verdict),
+    }
+    return round_document(run, round).model_copy(update=more)
 
 
 def round_document(run: RunRecord, round: RoundRecord) -> RoundDocument:
@@ -100,17 +114,30 @@ def round_document(run: RunRecord, round: RoundRecord) -> RoundDocument:
     )
 
 
+def _given(record: AssignmentRecord) -> GivenVerdict:
+    return GivenVerdict(
+        client=record.client,
+        verdict=record.verdict,
+        reason=record.verdict_reason or "",
+        by=record.verdict_by or "",
+        at=record.verdict_at,
+    )
+
+
 def _kind(slot: str) -> Any:
     return slot.partition("/")[0]
 
 
+def _shown_state(run: RunRecord, state: str) -> str:
+    return "Failed" if state == "Assigned" and run.phase == "Failed" else state
+
+
 def _state(run: RunRecord, round: RoundRecord) -> str:
-    for state, document in (
-        ("Published", round.publication),
-        ("Merged", round.merged),
-        ("Planned", round.plan),
-        ("Sealed", round.sealed),
-    ):
-        if document is not None:
-            return state
-    return "Failed" if run.phase == "Failed" else "Assigned"
+    steps = {
+        "Published": round.publication,
+        "Merged": round.merged,
+        "Planned": round.plan,
+        "Sealed": round.sealed,
+    }
+    done = next((state for state, document in steps.items() if document is not None), "Assigned")
+    return _shown_state(run, done)

@@ -8,7 +8,7 @@ from pilot_proto.assignment import AdapterRef, FileRef, ModelRef, PrivateStateRe
 from pilot_proto.federation import Client
 from pilot_proto.grant import Publication, SealedRound
 from pilot_proto.plan import Ledger, MergePlan
-from pilot_proto.run import Condition, Phase, RunSpec
+from pilot_proto.run import Condition, Phase, RunSpec, StageTime
 from pilot_proto.training import Program
 from pilot_proto.update import Update
 
@@ -100,6 +100,8 @@ class AssignmentRecord:
     failure: str
     verdict: Any
     verdict_reason: str | None
+    verdict_by: str | None = None
+    verdict_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,14 @@ class AttemptRecord:
     intended_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What a trainer told of its own work, and when."""
+
+    reported_at: datetime
+    stages: tuple[StageTime, ...]
 
 
 @dataclass(frozen=True)

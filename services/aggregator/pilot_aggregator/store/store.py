@@ -5,7 +5,7 @@ transaction and never changed afterwards. The status of a run is written once pe
 written it since it was read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,7 @@ from pilot_aggregator.store.records import (
     RoundSummary,
     RunRecord,
 )
+from pilot_aggregator.store.times import TimeBook
 
 Slots = dict[str, AdapterRef]
 Accepted = dict[str, tuple[PrivateStateRef, ...]]
@@ -56,6 +57,16 @@ ROUND_DOCUMENTS: Mapping[str, Any] = {
     "accepted": Accepted,
 }
 
+ATTEMPT = [column for column in t.attempts.c if column.name != "timings"]
+"""What the loop needs of an attempt; its timings are for people (`TimeBook`)."""
+STATE = case(
+    (t.rounds.c.publication.is_not(None), "Published"),
+    (t.rounds.c.merged.is_not(None), "Merged"),
+    (t.rounds.c.plan.is_not(None), "Planned"),
+    (t.rounds.c.sealed.is_not(None), "Sealed"),
+    else_="Assigned",
+).label("state")
+"""The last step of a round that is done."""
 
 NO_TERM = 0
 """Before anybody has led."""
@@ -85,6 +96,7 @@ class Store:
         self._engine = engine
         self._writer = writer(engine)
         self._fence = NO_TERM if fenced else None
+        self.times = TimeBook(engine, self._writing)
 
     # -- who leads
 
@@ -227,11 +239,20 @@ class Store:
 
     # -- rounds
 
-    def round(self, uid: str, number: int) -> RoundRecord | None:
+    def round(self, uid: str, number: int, documents: Collection[str] = ROUND_DOCUMENTS) -> RoundRecord | None:
+        """A round; of its documents those that are wanted, the others are None."""
+        columns = [c for c in t.rounds.c if c.name not in ROUND_DOCUMENTS or c.name in documents]
         with self._engine.connect() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
-            row = sql.execute(select(t.rounds).where(where)).first()
+            row = sql.execute(select(*columns).where(where)).first()
             return _round(row) if row else None
+
+    def round_state(self, uid: str, number: int) -> str:
+        """The last step of a round that is done, as in a summary."""
+        with self._engine.connect() as sql:
+            query = select(STATE).where(t.rounds.c.uid == uid, t.rounds.c.number == number)
+            state: str = sql.execute(query).scalar_one()
+            return state
 
     def rounds(self, uid: str) -> list[RoundRecord]:
         with self._engine.connect() as sql:
@@ -242,9 +263,7 @@ class Store:
         """The rounds in order, each without the documents that are large."""
         r, a = t.rounds.c, t.assignments.c
         asked = select(func.count()).where(a.uid == r.uid, a.number == r.number).scalar_subquery()
-        steps = ((r.publication, "Published"), (r.merged, "Merged"), (r.plan, "Planned"), (r.sealed, "Sealed"))
-        state = case(*((column.is_not(None), name) for column, name in steps), else_="Assigned").label("state")
-        columns = (r.number, r.program, r.started_at, r.ended_at, r.ledger, state, asked.label("asked"))
+        columns = (r.number, r.program, r.started_at, r.ended_at, r.ledger, STATE, asked.label("asked"))
         with self._engine.connect() as sql:
             rows = sql.execute(select(*columns).where(r.uid == uid).order_by(r.number))
             return [RoundSummary(**{**row._mapping, "ledger": load(Ledger, row.ledger)}) for row in rows]
@@ -312,13 +331,13 @@ class Store:
             return [AssignmentRecord(**row._mapping) for row in sql.execute(query.order_by(t.assignments.c.client))]
 
     def change_assignment(self, uid: str, number: int, client: str, **values: Any) -> None:
-        """`failure`, `budget_from`, `verdict` and `verdict_reason` of a client in a round."""
+        """`failure`, `budget_from`, `verdict` and what belongs to it, of a client in a round."""
         where = and_(t.assignments.c.uid == uid, t.assignments.c.number == number, t.assignments.c.client == client)
         with self._writing() as sql:
             sql.execute(update(t.assignments).where(where).values(values))
 
     def attempts(self, uid: str, number: int) -> list[AttemptRecord]:
-        query = select(t.attempts).where(t.attempts.c.uid == uid, t.attempts.c.number == number)
+        query = select(*ATTEMPT).where(t.attempts.c.uid == uid, t.attempts.c.number == number)
         with self._engine.connect() as sql:
             return [_attempt(row) for row in sql.execute(query.order_by(t.attempts.c.client, t.attempts.c.attempt))]
 
@@ -485,7 +504,7 @@ def _round_row(record: RoundRecord) -> dict[str, Any]:
 def _round(row: Any) -> RoundRecord:
     values = dict(row._mapping)
     for name, kind in ROUND_DOCUMENTS.items():
-        values[name] = load(kind, values[name])
+        values[name] = load(kind, values.get(name))
     return RoundRecord(**values)
 
 

@@ -95,6 +95,8 @@ assignments = Table(
     Column("failure", Words, nullable=False),
     Column("verdict", Words),
     Column("verdict_reason", Words),
+    Column("verdict_by", Words),
+    Column("verdict_at", Instant),
     PrimaryKeyConstraint("uid", "number", "client"),
     ForeignKeyConstraint(["uid", "number"], ["rounds.uid", "rounds.number"]),
 )
@@ -115,6 +117,7 @@ attempts = Table(
     Column("intended_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("ended_at", Instant),
+    Column("timings", Words),
     PrimaryKeyConstraint("uid", "number", "client", "attempt"),
     ForeignKeyConstraint(["uid", "number", "client"], ["assignments.uid", "assignments.number", "assignments.client"]),
 )

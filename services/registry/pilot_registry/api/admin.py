@@ -14,6 +14,7 @@ from pilot_registry.strictly import MAX_BODY_BYTES
 router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["administration"])
 
 Words = Annotated[str | None, Query(max_length=200)]
+Filter = Annotated[str | None, Query(max_length=100)]
 
 
 @router.get("/audit")
@@ -32,12 +33,15 @@ def get_audit(
 @router.get("/rejections")
 def get_rejections(
     registry: InRegistry,
-    run: Annotated[str | None, Query(max_length=100)] = None,
+    run: Filter = None,
+    round_: Annotated[int | None, Query(alias="round", ge=0, le=1_000_000)] = None,
+    client: Filter = None,
+    code: Filter = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> RejectionPage:
     """What admission refused, newest first."""
-    return rejections.page(registry, run, limit, cursor)
+    return rejections.page(registry, rejections.Wanted(run, round_, client, code), limit, cursor)
 
 
 @router.post("/admin/gc")

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from pilot_registry.housekeeping import Housekeeping
 from pilot_registry.ui.health import Health
 from pilot_registry.ui.upstream import Aggregator
+from pilot_registry.ui.verifications import Verifications
 
 
 def aggregator_of(request: Request) -> Aggregator:
@@ -27,6 +28,13 @@ def housekeeping_of(request: Request) -> Housekeeping:
     return known
 
 
+def verifications_of(request: Request) -> Verifications:
+    """The merges that were recomputed lately."""
+    known: Verifications = request.app.state.verifications
+    return known
+
+
 FromAggregator = Annotated[Aggregator, Depends(aggregator_of)]
+InVerifications = Annotated[Verifications, Depends(verifications_of)]
 InHealth = Annotated[Health, Depends(health_of)]
 InHousekeeping = Annotated[Housekeeping, Depends(housekeeping_of)]

@@ -25,7 +25,8 @@ from pilot_registry.ui.recall import Recall
 
 D = TypeVar("D", bound=Stored)
 
-TIMEOUT = httpx.Timeout(10.0, connect=1.0)
+PATIENCE_S = 10.0
+CONNECT_S = 1.0
 VOUCHED = {"Sec-Fetch-Site": "same-origin"}
 """Our guard has looked which page a request came from; the aggregator, which would look again, sees only us."""
 REST_S = 3.0
@@ -62,7 +63,7 @@ class Aggregator:
     ) -> None:
         """Without a `url` it is always away."""
         self.url = url
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT, verify=trusted(), transport=transport) if url else None
+        self._http = httpx.Client(base_url=url, verify=trusted(), transport=transport) if url else None
         self._clock = clock
         self._silent_until = 0.0
         self._known = Recall(REMEMBERED_BYTES)
@@ -87,13 +88,28 @@ class Aggregator:
         self._known.keep((role, place), body, datetime.now(UTC))
         return Answer(kind.read(body), datetime.now(UTC))
 
-    def do(self, request: Request, method: str, path: str, body: Mapping[str, object] | None = None) -> bytes:
-        """Something that changes, for whoever sent the request.
+    def text(self, request: Request, path: str) -> str:
+        """Plain text, for whoever sent the request. Nobody remembers it.
+
+        Raises:
+            Answered: it refused. Unavailable: it is away.
+        """
+        return self._send(request, "GET", f"{PREFIX}/{path}").text
+
+    def do(
+        self,
+        request: Request,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> bytes:
+        """Something that changes or computes, for whoever sent the request.
 
         Raises:
             Answered: it refused. Unavailable: it is away; nothing was done, or nobody knows.
         """
-        return self._send(request, method, f"{PREFIX}/{path}", body).content
+        return self._send(request, method, f"{PREFIX}/{path}", body, patience_s).content
 
     def _recalled(self, kind: type[D], role: str, place: str) -> Answer[D]:
         found = self._known.find((role, place))
@@ -103,7 +119,12 @@ class Aggregator:
         return Answer(kind.read(body), as_of, stale=True)
 
     def _send(
-        self, request: Request, method: str, place: str, body: Mapping[str, object] | None = None
+        self,
+        request: Request,
+        method: str,
+        place: str,
+        body: Mapping[str, object] | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> httpx.Response:
         if self._http is None:
             raise Unavailable(
@@ -113,7 +134,8 @@ class Aggregator:
             raise Unavailable("the aggregator did not answer a moment ago", hint="try again shortly")
         headers = {**credential_of(request).headers, **VOUCHED, "X-Request-Id": request.state.request_id}
         try:
-            response = self._http.request(method, place, headers=headers, json=body)
+            timeout = httpx.Timeout(patience_s, connect=CONNECT_S)
+            response = self._http.request(method, place, headers=headers, json=body, timeout=timeout)
         except httpx.TransportError as error:
             self._silent_until = self._clock() + REST_S
             raise Unavailable(f"the aggregator does not answer: {error}", hint="try again shortly") from error

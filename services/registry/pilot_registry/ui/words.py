@@ -67,7 +67,10 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def plain(text: str) -> str:
     """Foreign text on one line, with nothing in it that steers how the line is drawn."""
-    return re.sub(r"\s+", " ", "".join(_seen(c) for c in text[: 4 * LONGEST_TITLE])).strip()
+    shown = text[: 4 * LONGEST_TITLE]
+    if not (shown.isascii() and shown.isprintable()):
+        shown = "".join(_seen(c) for c in shown)
+    return re.sub(r"\s+", " ", shown).strip()
 
 
 def cut(text: str | None, longest: int = LONGEST) -> Markup:

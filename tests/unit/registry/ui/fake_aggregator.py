@@ -2,14 +2,15 @@
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-from pilot_proto.plan import RoundOutline, RoundOutlinePage
+from pilot_proto.plan import RoundDocument, RoundOutline, RoundOutlinePage
 from pilot_proto.presets import expand
 from pilot_proto.report import ClientReport, RunReport, TaskReport
-from pilot_proto.run import ClientStatus, Condition, Progress, RunPage, RunStatus, RunView
+from pilot_proto.run import ClientStatus, Condition, Progress, RunPage, RunStatus, RunView, StageTime
+from pilot_proto.timeline import AttemptTimes, ClientTimes, RoundTimeline
 from pilot_registry.ui.upstream import Aggregator
 from pydantic import BaseModel
 
@@ -32,8 +33,8 @@ class FakeAggregator:
     def connected(self) -> Aggregator:
         return Aggregator("http://aggregator", clock=lambda: 0.0, transport=httpx.MockTransport(self._answer))
 
-    def tell(self, path: str, document: BaseModel | dict[str, Any] | int) -> None:
-        """Put a document, or a status to refuse with."""
+    def tell(self, path: str, document: BaseModel | dict[str, Any] | str | int) -> None:
+        """Put a document, a text, or a status to refuse with."""
         self.documents[path] = document
 
     def tell_run(self, view: RunView, report: RunReport | None = None, rounds: int = 0) -> None:
@@ -45,6 +46,15 @@ class FakeAggregator:
         self.tell(f"runs/{name}/outline", RoundOutlinePage(items=tuple(outlines)))
         self.tell(f"runs/{name}/updates", {"items": []})
         self.tell("runs", RunPage(items=(view,)))
+
+    def tell_round(
+        self, document: RoundDocument, told: RoundTimeline | None = None, view: RunView | None = None
+    ) -> None:
+        """All that a round's page reads."""
+        place = f"runs/{document.run}/rounds/{document.round}"
+        self.tell(place, document)
+        self.tell(f"{place}/timeline", told or timeline(document.round, run=document.run))
+        self.tell(f"runs/{document.run}", view or run_view(document.run, round=document.round))
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.away:
@@ -65,6 +75,8 @@ class FakeAggregator:
                 "hint": "",
             }
             return httpx.Response(found, json=problem)
+        if isinstance(found, str):
+            return httpx.Response(200, text=found)
         text = found.model_dump_json() if isinstance(found, BaseModel) else json.dumps(found)
         return httpx.Response(200, text=text)
 
@@ -122,6 +134,47 @@ def federation(clients: dict[str, str], disabled: tuple[str, ...] = (), error: s
         "clients": members,
     }
     return {"metadata": {"name": "test"}, "spec": spec, "status": {"digest": "sha256:" + "0" * 64, "error": error}}
+def round_document(number: int = 1, state: str = "Published", **more: Any) -> RoundDocument:
+    """A round as the aggregator tells it, without the plan."""
+    program = {0: "prepare"}.get(number, "stage-1")
+    return RoundDocument(**{"run": "digits", "round": number, "program": program, "state": state, **more})
+
+
+def after(seconds: float) -> datetime:
+    return BEGAN + timedelta(seconds=seconds)
+
+
+def attempt_times(number: int = 1, state: str = "Succeeded", **more: Any) -> AttemptTimes:
+    """Ten seconds of waiting, two of starting, then forty of work."""
+    known: dict[str, Any] = {
+        "attempt": number,
+        "state": state,
+        "exit_code": 0,
+        "intended_at": after(0),
+        "started_at": after(10),
+        "ended_at": after(53),
+        "reported_at": after(52),
+        "stages": (StageTime(stage="fetching", seconds=10), StageTime(stage="training", seconds=30)),
+    }
+    return AttemptTimes(**{**known, **more})
+
+
+def timeline(number: int = 1, clients: dict[str, tuple[AttemptTimes, ...]] | None = None, **more: Any) -> RoundTimeline:
+    """A round of a hundred seconds."""
+    made = clients if clients is not None else {client: (attempt_times(),) for client in CLIENTS}
+    known: dict[str, Any] = {
+        "run": "digits",
+        "program": "stage-1",
+        "opened_at": after(0),
+        "quorum_at": after(55),
+        "sealed_at": after(60),
+        "measured_at": after(70),
+        "planned_at": after(72),
+        "merged_at": after(90),
+        "published_at": after(100),
+    }
+    times = tuple(ClientTimes(client=c, task=CLIENTS.get(c, "vqa"), attempts=a) for c, a in sorted(made.items()))
+    return RoundTimeline(round=number, clients=times, **{**known, **more})
 
 
 def run_report(name: str = "digits", rounds: int = 3) -> RunReport:

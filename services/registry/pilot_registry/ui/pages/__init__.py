@@ -6,6 +6,10 @@ from pilot_registry.ui.pages import (
     clients,
     home,
     live,
+    logs,
+    merge,
+    quarantine,
+    round,
     run,
     runs,
     signing,
@@ -14,6 +18,7 @@ from pilot_registry.ui.pages import (
     transfer_csv,
 )
 
-ROUTERS = tuple(
-    module.router for module in (signing, home, runs, live, run, clients, client, transfer, transfer_csv, system, audit)
-)
+WATCHING = (signing, home, runs, live, run, round, merge, logs, quarantine)
+LOOKING_BACK = (clients, client, transfer, transfer_csv)
+KEEPING = (system, audit)
+ROUTERS = tuple(module.router for module in (*WATCHING, *LOOKING_BACK, *KEEPING))

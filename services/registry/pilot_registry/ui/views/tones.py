@@ -2,9 +2,9 @@
 
 TONES = {
     "work": {"Preparing", "Training", "Merging", "Evaluating", "Running", "Assigned", "Sealed", "Planned", "Merged"},
-    "good": {"Succeeded", "Answered", "Published", "live", "identical", "count"},
-    "bad": {"Failed", "Lost", "Cancelled", "different", "refused"},
-    "warning": {"Partial", "Unknown", "Disrupted", "Excluded", "deleted", "inputs_deleted"},
+    "good": {"Succeeded", "Answered", "Published", "live", "identical", "count", "counted"},
+    "bad": {"Failed", "Lost", "Cancelled", "different", "refused", "left out"},
+    "warning": {"Partial", "Unknown", "Disrupted", "Excluded", "deleted", "inputs_deleted", "nothing_merged"},
     "held": {"Held", "Paused", "AwaitingTrigger", "AwaitingVerdict", "drop"},
 }
 

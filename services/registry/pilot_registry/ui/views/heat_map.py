@@ -1,0 +1,77 @@
+"""All distances of a merge as one drawing: a square for each pair, the darker, the closer."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from pilot_proto.base import Stored
+from pilot_proto.plan import KindPlan
+from pilot_reports.merge_tables import weights_by_client
+from pilot_reports.nearness import Nearness
+
+SHADES = 10
+LARGEST = 300
+"""Clients on a side; of more there would be less to see than to load."""
+SIDE = 640
+SMALLEST, WIDEST = 2, 16
+"""Of one square, in pixels."""
+
+
+class Band(Stored):
+    """Clients of one task, who stand together."""
+
+    task: str
+    first: int
+    count: int
+
+
+class HeatMap(Stored):
+    """A drawing of `size` by `size` squares."""
+
+    size: int
+    pixels: int
+    shades: tuple[str, ...]
+    """For each shade, from the farthest to the closest, a path of its squares."""
+    chosen: str
+    """A path of the squares whose column went into the line's adapter."""
+    bands: tuple[Band, ...]
+
+
+def heat_map(kind: KindPlan) -> HeatMap | None:
+    """By task, so that tasks show as blocks; None where the rule looked at no distances, or there are too many."""
+    size = len(kind.inputs)
+    if kind.distances is None or not 2 <= size <= LARGEST:
+        return None
+    order = sorted(range(size), key=lambda i: (kind.inputs[i].task, kind.inputs[i].client))
+    matrix = [[kind.distances.matrix[i][j] for j in order] for i in order]
+    tasks = [(task, len(list(members))) for task, members in groupby(kind.inputs[i].task for i in order)]
+    firsts = [sum(count for _, count in tasks[:i]) for i in range(len(tasks))]
+    return HeatMap(
+        size=size,
+        pixels=size * max(SMALLEST, min(WIDEST, SIDE // size)),
+        shades=_shades(matrix),
+        chosen=_chosen(kind, order),
+        bands=tuple(Band(task=t, first=first, count=n) for (t, n), first in zip(tasks, firsts, strict=True)),
+    )
+
+
+def _shades(matrix: Sequence[Sequence[float]]) -> tuple[str, ...]:
+    near = Nearness.between(matrix)
+    shade = {d: round((SHADES - 1) * (near.shade(d) or 0.0)) for line in matrix for d in line}
+    paths: list[list[str]] = [[] for _ in range(SHADES)]
+    for i, line in enumerate(matrix):
+        at = 0
+        # Neighbouring squares of one shade are one stroke.
+        for ground, run in groupby(-1 if i == j else shade[d] for j, d in enumerate(line)):
+            count = len(list(run))
+            if ground >= 0:
+                paths[ground].append(f"M{at} {i}.5h{count}")
+            at += count
+    return tuple("".join(path) for path in paths)
+
+
+def _chosen(kind: KindPlan, order: Sequence[int]) -> str:
+    weights = weights_by_client(kind)
+    rows = [weights.get(kind.inputs[i].client, ()) for i in order]
+    return "".join(
+        f"M{x}.3 {y}.5h.4" for y, row in enumerate(rows) for x, j in enumerate(order) if x != y and row and row[j]
+    )
