@@ -17,14 +17,16 @@ from pilot_proto.registry import (
     VersionView,
 )
 
-from pilot_registry import aliases, catalog, compare, lineage
+from pilot_registry import aliases, catalog, compare, lineage, query
 from pilot_registry.context import InRegistry
 from pilot_registry.paging import DEFAULT_LIMIT, Cursor, Limit
+from pilot_registry.query import Search
 from pilot_registry.strictly import MAX_BODY_BYTES
 
 router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["adapters"])
 
 Filter = Annotated[str | None, Query(max_length=100)]
+Words = Annotated[str | None, Query(max_length=300)]
 
 
 @router.get("/adapters")
@@ -37,12 +39,13 @@ def list_versions(
     task: Filter = None,
     round_: Annotated[int | None, Query(alias="round", ge=0, le=1_000_000)] = None,
     state: Literal["live", "deleted"] | None = None,
-    q: Filter = None,
+    q: Words = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> VersionPage:
-    """Versions that the caller may see, newest first; `q` is a part of the repository or the start of a commit."""
-    wanted = catalog.Search(run, kind, client, task, round_, state, q)
+    """Versions that the caller may see, newest first. `q` has words: parts of the repository's name, the beginning of
+    a commit or of a file's digest, and filters as `run:digits`, which hold before the parameters of their names."""
+    wanted = query.read(q, Search(run, kind, client, task, round_, state))
     return catalog.search(registry, caller, wanted, limit, cursor)
 
 

@@ -18,6 +18,7 @@ from pilot_reports.tables import Table
 
 from pilot_registry import catalog, overview
 from pilot_registry.context import InRegistry, Registry
+from pilot_registry.query import Search
 from pilot_registry.ui.page import Crumb, Notice, Page, caller_may, show
 from pilot_registry.ui.pages.home import stale_notice
 from pilot_registry.ui.service import FromAggregator
@@ -139,7 +140,7 @@ def _updates(run: str, request: Request, aggregator: Aggregator) -> tuple[LocalU
 
 def _from_index(run: str, caller: Caller, registry: Registry, error: Unavailable) -> LostRunPage:
     numbers = overview.published_rounds(registry, run)
-    if not numbers and not catalog.search(registry, caller, catalog.Search(run=run), 1, None).items:
+    if not numbers and not catalog.search(registry, caller, Search(run=run), 1, None).items:
         raise error
     text = f"{error.detail.capitalize()}. This is what the adapters here tell of the run."
     notices = (Notice(tone="warning", text=text),)
