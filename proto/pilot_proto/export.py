@@ -65,6 +65,7 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     registry.AliasMove,
     registry.Release,
     registry.CompareReport,
+    registry.Dependants,
     registry.LineageView,
     registry.AuditPage,
     registry.RejectionPage,

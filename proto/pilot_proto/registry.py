@@ -63,7 +63,7 @@ class VersionView(Stored):
     private: bool
     """Readable only by its owner and the aggregator; clients may receive it through a grant."""
     state: Literal["live", "deleted"]
-    """`deleted`: retention removed the bytes; this record stays."""
+    """`deleted`: by retention or by an admin; the bytes go with the next garbage collection, this record stays."""
     created_at: str
     """RFC 3339, UTC."""
 
@@ -103,6 +103,21 @@ class Release(Request):
 class VersionRef(Stored):
     repo: str
     commit: Commit
+
+
+class Dependants(Stored):
+    """What stands on a version, and what keeps it from being deleted now."""
+
+    version: VersionRef
+    aliases: tuple[str, ...]
+    """Aliases that point to it, sorted. `main` and `round-N` would lead to a tombstone."""
+    children: tuple[VersionRef, ...]
+    """Versions that were made of it, newest first: as many as fit on a page."""
+    children_count: int
+    released: tuple[str, ...]
+    """Released versions that are copies of it."""
+    hindrances: tuple[str, ...]
+    """Why it cannot be deleted now, in whole sentences; empty where it can."""
 
 
 class TensorComparison(Stored):

@@ -37,6 +37,8 @@ POLICY: PolicyTable = {
     ("GET", FOLDER): ANYONE,
     ("GET", f"{PREFIX}/adapters"): ANYONE,
     ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}"): ANYONE,
+    ("DELETE", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}"): ADMIN,
+    ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}/dependants"): ADMIN,
     ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/aliases"): ANYONE,
     ("PUT", f"{PREFIX}/adapters/{{ns}}/{{repo}}/aliases/{{alias}}"): OPERATOR,
     ("POST", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}/release"): OPERATOR,

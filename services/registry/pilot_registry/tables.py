@@ -50,7 +50,7 @@ class Readable(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     client: Mapped[str] = mapped_column(primary_key=True)
     commit: Mapped[str] = mapped_column(primary_key=True)
-    __table_args__ = (Index("ix_readable_client_commit", "client", "commit"),)
+    __table_args__ = (Index("ix_readable_client_commit", "client", "commit"), Index("ix_readable_commit", "commit"))
 
 
 class Blob(Base):
@@ -133,6 +133,7 @@ class Edge(Base):
     parent_repo: Mapped[str]
     parent_commit: Mapped[str]
     coefficient: Mapped[float | None]
+    __table_args__ = (Index("ix_edges_parent", "parent_commit", "parent_repo"),)
 
 
 class RejectionRow(Base):
@@ -156,6 +157,7 @@ class AuditRow(Base):
     action: Mapped[str]
     object: Mapped[str]
     detail: Mapped[str]
+    __table_args__ = (Index("ix_audit_object", "object", "sequence"),)
 
 
 class Outbox(Base):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Response, status
+from fastapi import APIRouter, Header, Query, Request, Response, status
 from pilot_http.app import PREFIX
 from pilot_http.auth import Caller
 from pilot_proto.registry import (
@@ -10,6 +10,7 @@ from pilot_proto.registry import (
     AliasPage,
     AliasView,
     CompareReport,
+    Dependants,
     FileKind,
     LineageView,
     Release,
@@ -17,11 +18,13 @@ from pilot_proto.registry import (
     VersionView,
 )
 
-from pilot_registry import aliases, catalog, compare, lineage, query
+from pilot_registry import aliases, catalog, compare, deletion, lineage, query
 from pilot_registry.context import InRegistry
 from pilot_registry.paging import DEFAULT_LIMIT, Cursor, Limit
 from pilot_registry.query import Search
 from pilot_registry.strictly import MAX_BODY_BYTES
+from pilot_registry.ui.service import FromAggregator
+from pilot_registry.unended import unended_runs
 
 router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["adapters"])
 
@@ -55,6 +58,23 @@ def get_version(ns: str, repo: str, rev: str, response: Response, caller: Caller
     view = catalog.get(registry, caller, f"{ns}/{repo}", rev)
     response.headers["ETag"] = f'"{view.commit}"'
     return view
+
+
+@router.delete("/adapters/{ns}/{repo}/versions/{rev}")
+def delete_version(
+    ns: str, repo: str, rev: str, request: Request, caller: Caller, registry: InRegistry, aggregator: FromAggregator
+) -> VersionView:
+    """Make a version, named by its commit, a tombstone, unless something stands on it; the garbage collection takes
+    the bytes. The aggregator is asked which runs have not ended."""
+    return deletion.delete(registry, caller, f"{ns}/{repo}", rev, unended_runs(aggregator, request))
+
+
+@router.get("/adapters/{ns}/{repo}/versions/{rev}/dependants")
+def get_dependants(
+    ns: str, repo: str, rev: str, request: Request, caller: Caller, registry: InRegistry, aggregator: FromAggregator
+) -> Dependants:
+    """What stands on a version, and what keeps it from being deleted now."""
+    return deletion.dependants(registry, caller, f"{ns}/{repo}", rev, unended_runs(aggregator, request))
 
 
 @router.post("/adapters/{ns}/{repo}/versions/{rev}/release", status_code=status.HTTP_201_CREATED)
