@@ -66,6 +66,7 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     registry.Release,
     registry.CompareReport,
     registry.Dependants,
+    registry.TensorPage,
     registry.LineageView,
     registry.AuditPage,
     registry.RejectionPage,

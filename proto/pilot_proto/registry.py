@@ -120,6 +120,30 @@ class Dependants(Stored):
     """Why it cannot be deleted now, in whole sentences; empty where it can."""
 
 
+class TensorView(Stored):
+    """One tensor of a version. Figures in float64, over its finite values."""
+
+    file: str
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    size: int
+    """In bytes."""
+    norm: float
+    largest: float
+    """The largest absolute value."""
+    non_finite: int
+    """How many values are NaN or infinite."""
+
+
+class TensorPage(Stored):
+    items: tuple[TensorView, ...]
+    """In the order of the files and of their bytes."""
+    total: int
+    """Of the version, as far as their names match."""
+    next: str | None = None
+
+
 class TensorComparison(Stored):
     """One tensor of two versions. In float64."""
 
@@ -165,6 +189,9 @@ class LineageEdge(Stored):
     child: VersionRef
     parent: VersionRef
     coefficient: float | None = None
+    """The parent's weight in the child; none where the child is an update, which began with its parents."""
+    distance: float | None = None
+    """Between the parent and the update of the client for whom the child was merged, where the rule measured it."""
 
 
 class LineageView(Stored):

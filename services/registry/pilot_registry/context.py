@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -11,7 +11,9 @@ from fastapi import Depends, Request
 from pilot_registry.admission.sessions import Sessions
 from pilot_registry.admission.staging import Staging
 from pilot_registry.database import Database
+from pilot_registry.documents import Documents
 from pilot_registry.journal import Journal
+from pilot_registry.known import Findings
 from pilot_registry.metrics import Metrics
 from pilot_registry.settings import Settings
 from pilot_registry.store.connection import open_bucket
@@ -30,11 +32,13 @@ class Registry:
     settings: Settings
     database: Database
     store: BlobStore
+    documents: Documents
     staging: Staging
     sessions: Sessions
     journal: Journal
     metrics: Metrics
     clock: Clock
+    findings: Findings = field(default_factory=Findings)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -61,7 +65,7 @@ def open_registry(settings: Settings, clock: Clock) -> Registry:
         log.warning("the index lacked %d records of the store; they were replayed", replayed)
     staging = Staging(settings.state_dir / "staging")
     sessions = Sessions(settings.state_dir / "uploads", store)
-    return Registry(settings, database, store, staging, sessions, journal, Metrics(), clock)
+    return Registry(settings, database, store, Documents(store), staging, sessions, journal, Metrics(), clock)
 
 
 def open_store(settings: Settings) -> BlobStore:

@@ -39,6 +39,7 @@ POLICY: PolicyTable = {
     ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}"): ANYONE,
     ("DELETE", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}"): ADMIN,
     ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}/dependants"): ADMIN,
+    ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}/tensors"): ANYONE,
     ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/aliases"): ANYONE,
     ("PUT", f"{PREFIX}/adapters/{{ns}}/{{repo}}/aliases/{{alias}}"): OPERATOR,
     ("POST", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}/release"): OPERATOR,

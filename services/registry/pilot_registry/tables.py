@@ -157,7 +157,6 @@ class AuditRow(Base):
     action: Mapped[str]
     object: Mapped[str]
     detail: Mapped[str]
-    __table_args__ = (Index("ix_audit_object", "object", "sequence"),)
 
 
 class Outbox(Base):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from pilot_http.app import PREFIX
 from pilot_http.auth import Caller
+from pilot_proto.names import Kind
 from pilot_proto.registry import (
     AliasMove,
     AliasPage,
@@ -14,12 +15,14 @@ from pilot_proto.registry import (
     FileKind,
     LineageView,
     Release,
+    TensorPage,
     VersionPage,
     VersionView,
 )
 
-from pilot_registry import aliases, catalog, compare, deletion, lineage, query
+from pilot_registry import aliases, catalog, compare, deletion, lineage, query, tensor_pages
 from pilot_registry.context import InRegistry
+from pilot_registry.lineage import Part
 from pilot_registry.paging import DEFAULT_LIMIT, Cursor, Limit
 from pilot_registry.query import Search
 from pilot_registry.strictly import MAX_BODY_BYTES
@@ -29,6 +32,7 @@ from pilot_registry.unended import unended_runs
 router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["adapters"])
 
 Filter = Annotated[str | None, Query(max_length=100)]
+Round = Annotated[int | None, Query(alias="round", ge=0, le=1_000_000)]
 Words = Annotated[str | None, Query(max_length=300)]
 
 
@@ -40,7 +44,7 @@ def list_versions(
     kind: FileKind | None = None,
     client: Filter = None,
     task: Filter = None,
-    round_: Annotated[int | None, Query(alias="round", ge=0, le=1_000_000)] = None,
+    round_: Round = None,
     state: Literal["live", "deleted"] | None = None,
     q: Words = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -75,6 +79,21 @@ def get_dependants(
 ) -> Dependants:
     """What stands on a version, and what keeps it from being deleted now."""
     return deletion.dependants(registry, caller, f"{ns}/{repo}", rev, unended_runs(aggregator, request))
+
+
+@router.get("/adapters/{ns}/{repo}/versions/{rev}/tensors")
+def list_tensors(
+    ns: str,
+    repo: str,
+    rev: str,
+    caller: Caller,
+    registry: InRegistry,
+    name: Annotated[str, Query(max_length=200)] = "",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> TensorPage:
+    """The tensors of a version with their figures; `name` is a part of theirs. A page of large ones is shorter."""
+    return tensor_pages.page(registry, caller, f"{ns}/{repo}", rev, name, limit, cursor)
 
 
 @router.post("/adapters/{ns}/{repo}/versions/{rev}/release", status_code=status.HTTP_201_CREATED)
@@ -124,6 +143,13 @@ def get_comparison(
 
 
 @router.get("/lineage")
-def get_lineage(caller: Caller, registry: InRegistry, run: Annotated[str, Query(max_length=100)]) -> LineageView:
-    """What was made of what in a run."""
-    return lineage.lineage(registry, caller, run)
+def get_lineage(
+    caller: Caller,
+    registry: InRegistry,
+    run: Annotated[str, Query(max_length=100)],
+    kind: Kind | None = None,
+    client: Filter = None,
+    round_: Round = None,
+) -> LineageView:
+    """What was made of what in a run, or in the part of it that one kind, client or round is."""
+    return lineage.lineage(registry, caller, run, Part(kind, client, round_))

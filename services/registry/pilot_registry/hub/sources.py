@@ -1,28 +1,17 @@
 """Where a card's facts come from: the manifest, the plan that made it, and two rounds' ledgers."""
 
-import logging
 from dataclasses import dataclass
-from typing import TypeVar
 
 from pilot_proto.assignment import FileRef
-from pilot_proto.base import Stored
 from pilot_proto.canonical import digest_of
 from pilot_proto.manifest import Manifest
 from pilot_proto.plan import Ledger, MergePlan, TaskMean
-from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pilot_registry.context import Registry
 from pilot_registry.hub.card import CardFacts, card
-from pilot_registry.store.port import BlobMissing, blob_key
 from pilot_registry.tables import Namespace, Round, Version
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T", bound=Stored)
-
-PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,10 +50,10 @@ def sources(session: Session, version: Version) -> Sources:
 
 
 def generate(registry: Registry, found: Sources) -> Generated:
-    """The card of a version. What its store has lost is left out of it, and logged."""
+    """The card of a version. What its store has lost is left out of it."""
     m = found.manifest
-    plan = _read(registry, MergePlan, m.plan) if m.plan else None
-    ledgers = [_read(registry, Ledger, digest) for digest in found.ledgers]
+    plan = registry.documents.read(MergePlan, m.plan) if m.plan else None
+    ledgers = [registry.documents.read(Ledger, digest) for digest in found.ledgers]
     rules = [made.rule for made in plan.kinds if made.kind == m.kind] if plan else []
     means = [mean for ledger in ledgers if ledger for mean in ledger.task_means if _concerns(mean, m)]
     body = card(CardFacts(found.commit, m, next(iter(rules), None), tuple(means)))
@@ -73,20 +62,3 @@ def generate(registry: Registry, found: Sources) -> Generated:
 
 def _concerns(mean: TaskMean, m: Manifest) -> bool:
     return mean.round == m.round and m.task in (None, mean.task)
-
-
-def _read(registry: Registry, document: type[T], digest: str) -> T | None:
-    try:
-        return document.read(_whole(registry, digest))
-    except (BlobMissing, ValidationError) as error:
-        log.warning("a card goes without %s, which cannot be read: %s", digest, error)
-        return None
-
-
-def _whole(registry: Registry, digest: str) -> bytes:
-    # The index does not know the sizes of plans and ledgers: a replay of the journal brings no rows for them.
-    body = b""
-    with registry.store.open(blob_key(digest)) as reader:
-        while piece := reader.read_at(len(body), PIECE_BYTES):
-            body += piece
-    return body

@@ -1,4 +1,4 @@
-"""Indexes that find a version's children and the grants that name it, and what was done to an object.
+"""Indexes that find a version's children, and the grants that name it.
 
 Revision ID: 0003
 Revises: 0002
@@ -15,8 +15,6 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("edges", schema=None) as batch_op:
         batch_op.create_index("ix_edges_parent", ["parent_commit", "parent_repo"], unique=False)
-    with op.batch_alter_table("audit", schema=None) as batch_op:
-        batch_op.create_index("ix_audit_object", ["object", "sequence"], unique=False)
     with op.batch_alter_table("readable", schema=None) as batch_op:
         batch_op.create_index("ix_readable_commit", ["commit"], unique=False)
 
@@ -24,7 +22,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("readable", schema=None) as batch_op:
         batch_op.drop_index("ix_readable_commit")
-    with op.batch_alter_table("audit", schema=None) as batch_op:
-        batch_op.drop_index("ix_audit_object")
     with op.batch_alter_table("edges", schema=None) as batch_op:
         batch_op.drop_index("ix_edges_parent")
