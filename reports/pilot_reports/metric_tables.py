@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
+from pilot_proto.plan import TaskMean
 from pilot_proto.report import ClientReport
 
 from pilot_reports.comparison import Value, last
@@ -37,6 +38,22 @@ def by_round(history: History) -> Table:
         text_columns=2,
         note="Bold: means over a task's clients. merged r: what round r published. local r: the client's own model "
         f"after its update of round r, before the merge. {PARTLY}",
+    )
+
+
+def task_means(means: Sequence[TaskMean]) -> Table:
+    """What the clients of a round measured, by task: means that tell of no single client."""
+    rows = [
+        row(m.task, f"{m.point} {m.round}", m.metric, m.split, value(m.value, m.metric), str(m.clients), str(m.samples))
+        for m in means
+    ]
+    return Table(
+        caption="Measured in this round: means over the clients of a task",
+        columns=("task", "point", "metric", "split", "mean", "clients", "samples"),
+        rows=tuple(rows),
+        text_columns=4,
+        note="merged r: what round r published. local r: the clients' own models after their update of round r. "
+        "A task of which only one client measured something is left out.",
     )
 
 
