@@ -59,10 +59,20 @@ def compare(registry: Registry, principal: Principal, a: str, b: str) -> Compare
     return report.model_copy(update={"a": sides[0].reference, "b": sides[1].reference})
 
 
-def _side(session: Session, principal: Principal, reference: str) -> Side:
+def parts(reference: str) -> tuple[str, str]:
+    """Repository and revision.
+
+    Raises:
+        Invalid: not of the form `ns/repo@rev`.
+    """
     repo, _, revision = reference.rpartition("@")
     if repo.count("/") != 1 or not revision:
         raise Invalid(f"{reference!r} is not a version", hint="write NAMESPACE/REPO@REVISION")
+    return repo, revision
+
+
+def _side(session: Session, principal: Principal, reference: str) -> Side:
+    repo, revision = parts(reference)
     version = catalog.find(session, principal, repo, revision)
     check_readable(principal, version)
     query = select(VersionFile).where(VersionFile.version_id == version.id, VersionFile.path.endswith(SUFFIX))

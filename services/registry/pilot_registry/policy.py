@@ -16,6 +16,7 @@ ADMIN: frozenset[Access] = frozenset({"admin"})
 PUBLIC: frozenset[Access] = frozenset({"public"})
 
 RUN_PAGE = "/ui/runs/{run}"
+ADAPTER_PAGE = "/ui/adapters/{ns}/{repo}"
 
 POLICY: PolicyTable = {
     ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}"): AGGREGATOR,
@@ -58,7 +59,15 @@ POLICY: PolicyTable = {
     ("GET", "/ui"): VIEWER,
     ("GET", "/ui/runs"): VIEWER,
     ("GET", RUN_PAGE): VIEWER,
+    ("GET", f"{RUN_PAGE}/lineage"): VIEWER,
     ("GET", f"{RUN_PAGE}/live"): VIEWER,
+    ("GET", "/ui/adapters"): VIEWER,
+    ("GET", ADAPTER_PAGE): VIEWER,
+    ("POST", f"{ADAPTER_PAGE}/alias"): OPERATOR,
+    ("POST", f"{ADAPTER_PAGE}/release"): OPERATOR,
+    ("POST", f"{ADAPTER_PAGE}/delete"): ADMIN,
+    ("GET", "/ui/compare"): VIEWER,
+    ("GET", "/ui/compare.csv"): VIEWER,
     ("POST", f"{RUN_PAGE}/{{verb}}"): OPERATOR,
     ("POST", f"{RUN_PAGE}/rounds/{{n}}/clients/{{client}}/retry"): OPERATOR,
 }

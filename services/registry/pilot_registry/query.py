@@ -4,13 +4,14 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pilot_http.problems import Invalid
 from pilot_proto.names import Kind
 
+State = Literal["live", "deleted"]
 KINDS = (*get_args(Kind), "update")
-STATES = ("live", "deleted")
+STATES = get_args(State)
 WORDS = ("run", "client", "task", "kind", "round", "state")
 """What may stand before a colon."""
 LAST_ROUND = 1_000_000

@@ -44,7 +44,7 @@ def page(
             for span in header_of(registry, file.digest, file.size, readers[file.digest]).tensors
             if name in span.name
         ]
-        begin = _begin(cursor)
+        begin = begin_of(cursor)
         shown = list(_fitting(wanted[begin:], limit))
         items = [_view(registry, file, span, readers[file.digest]) for file, span in shown]
     end = begin + len(shown)
@@ -68,7 +68,7 @@ def _files(registry: Registry, principal: Principal, repo: str, revision: str) -
         return list(session.scalars(query.order_by(VersionFile.path)))
 
 
-def _begin(cursor: str | None) -> int:
+def begin_of(cursor: str | None) -> int:
     """A position is a number here: the list of a commit's tensors never changes."""
     position = cursors.decode(cursor, 1)
     if position is None:

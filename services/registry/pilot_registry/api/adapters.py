@@ -1,6 +1,6 @@
 """The routes that read and name versions."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from pilot_http.app import PREFIX
@@ -24,7 +24,7 @@ from pilot_registry import aliases, catalog, compare, deletion, lineage, query, 
 from pilot_registry.context import InRegistry
 from pilot_registry.lineage import Part
 from pilot_registry.paging import DEFAULT_LIMIT, Cursor, Limit
-from pilot_registry.query import Search
+from pilot_registry.query import Search, State
 from pilot_registry.strictly import MAX_BODY_BYTES
 from pilot_registry.ui.service import FromAggregator
 from pilot_registry.unended import unended_runs
@@ -32,7 +32,7 @@ from pilot_registry.unended import unended_runs
 router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["adapters"])
 
 Filter = Annotated[str | None, Query(max_length=100)]
-Round = Annotated[int | None, Query(alias="round", ge=0, le=1_000_000)]
+Round = Annotated[int | None, Query(alias="round", ge=0, le=query.LAST_ROUND)]
 Words = Annotated[str | None, Query(max_length=300)]
 
 
@@ -45,7 +45,7 @@ def list_versions(
     client: Filter = None,
     task: Filter = None,
     round_: Round = None,
-    state: Literal["live", "deleted"] | None = None,
+    state: State | None = None,
     q: Words = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,

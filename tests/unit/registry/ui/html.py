@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 from unit.registry.world import World
 
-VOID = {"meta", "link", "input", "br", "img", "hr", "path", "circle", "line", "rect"}
+VOID = {"meta", "link", "input", "br", "img", "hr"}
 
 
 class Reader(HTMLParser):

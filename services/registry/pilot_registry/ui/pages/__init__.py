@@ -1,5 +1,7 @@
 """Routes of the pages: each gathers one document and shows it."""
 
-from pilot_registry.ui.pages import home, live, run, runs, signing
+from pilot_registry.ui.pages import adapter, adapter_acts, adapters, compare, home, lineage, live, run, runs, signing
 
-ROUTERS = tuple(module.router for module in (signing, home, runs, live, run))
+ROUTERS = tuple(
+    module.router for module in (signing, home, runs, live, run, adapters, adapter, adapter_acts, compare, lineage)
+)

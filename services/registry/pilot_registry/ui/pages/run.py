@@ -101,9 +101,9 @@ def retry(run: str, n: int, client: str, request: Request, aggregator: FromAggre
     return back_to(f"/ui/runs/{run}", f"{client} will be asked again.")
 
 
-def back_to(place: str, done: str) -> RedirectResponse:
+def back_to(place: str, done: str, **query: str) -> RedirectResponse:
     """After a form: the page again, saying what was done."""
-    return RedirectResponse(f"{place}?{urlencode({'done': done})}", 303)
+    return RedirectResponse(f"{place}?{urlencode({**query, 'done': done})}", 303)
 
 
 def run_document(run: str, request: Request, registry: Registry, aggregator: Aggregator) -> RunPage:
