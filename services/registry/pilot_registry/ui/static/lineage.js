@@ -13,19 +13,30 @@
     for (const line of drawing.querySelectorAll(".lit")) line.classList.remove("lit");
     for (const line of chosen) line.classList.add("lit");
   };
-  const tell = (text) => { told.hidden = !text; told.textContent = text; };
-  const between = (line) => {
+  const invitation = told.textContent;
+  told.hidden = false;
+  const tell = (text) => { told.textContent = text || invitation; };
+  // What has a weight comes first.
+  const heavy = (a, b) => title(b).startsWith("weight") - title(a).startsWith("weight");
+  const between = (line, number) => {
     const [from, to] = ends.get(line);
-    return `${title(nodes[from])} \u2192 ${title(nodes[to])}: ${title(line)}`;
+    return from === number ? `into ${title(nodes[to])} (${title(line)})` : `from ${title(nodes[from])} (${title(line)})`;
   };
   const look = (element) => {
     const node = element.closest("[data-n]") || element.querySelector?.("[data-n]"), line = element.closest("[data-e]");
-    if (line) { light([line]); tell(between(line)); return; }
-    if (!node) { light([]); tell(""); return; }
-    const number = Number(node.dataset.n), chosen = lines.filter((each) => ends.get(each).includes(number));
-    light(chosen);
-    const more = chosen.length > MOST ? `; and ${chosen.length - MOST} more` : "";
-    tell(chosen.length ? chosen.slice(0, MOST).map(between).join("; ") + more : `${title(node)}: no lines`);
+    if (line) {
+      light([line]);
+      tell(`${title(nodes[ends.get(line)[1]])}: ${between(line)}`);
+    } else if (node) {
+      const number = Number(node.dataset.n), chosen = lines.filter((each) => ends.get(each).includes(number)).sort(heavy);
+      const more = chosen.length > MOST ? `; and ${chosen.length - MOST} more` : "";
+      const said = chosen.slice(0, MOST).map((each) => between(each, number)).join("; ");
+      light(chosen);
+      tell(`${title(node)}: ${said || "no lines"}${more}`);
+    } else {
+      light([]);
+      tell("");
+    }
   };
   drawing.addEventListener("pointerover", (event) => look(event.target));
   drawing.addEventListener("pointerleave", () => { light([]); tell(""); });
