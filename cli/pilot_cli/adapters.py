@@ -1,4 +1,4 @@
-"""Adapters: fetch them, compare two, name one."""
+"""Adapters: fetch them, compare two, name one, delete one."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,12 +8,13 @@ from pilot_proto.canonical import file_digest
 from pilot_reports.numbers import size
 
 from pilot_cli.context import server
-from pilot_cli.errors import FAILED, USAGE, CommandError
+from pilot_cli.errors import CONFLICT, FAILED, USAGE, CommandError
 from pilot_cli.output import Format, Output, console, print_document, print_table
 
 Reference = Annotated[str, typer.Argument(help="NAMESPACE/REPOSITORY[@REVISION]; default revision: main")]
 
 alias = typer.Typer(help="Names for versions, such as best or prod.", no_args_is_help=True, rich_markup_mode=None)
+adapters = typer.Typer(help="What cannot be taken back, as admin.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def pull(
@@ -63,6 +64,37 @@ def set_alias(
         known = {item["alias"]: item["commit"] for item in registry.get(f"adapters/{repo}/aliases")["items"]}
         registry.set_alias(repo, name, commit, known.get(name))
     console.print(f"{repo}@{name} is {commit[:12]}", markup=False)
+
+
+@adapters.command("delete")
+def delete(
+    reference: Reference,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name.")] = False,
+) -> None:
+    """Delete a version for ever, unless something stands on it. Example: 'pilot adapters delete
+    digits/task-vqa-connector@round-1'."""
+    repo, revision = parse(reference)
+    with server("admin").registry() as registry:
+        found = registry.get(f"adapters/{repo}/versions/{revision}/dependants")
+        commit = found["version"]["commit"]
+        _tell_dependants(found)
+        if found["hindrances"]:
+            raise CommandError(
+                f"{repo}@{commit[:12]} cannot be deleted", why="; ".join(found["hindrances"]), exit_code=CONFLICT
+            )
+        if not yes and typer.prompt(f"This cannot be undone. Type {repo} to delete {commit[:12]}") != repo:
+            raise CommandError("that is another name; nothing was deleted", exit_code=USAGE)
+        registry.delete_version(repo, commit)
+    console.print(f"{repo}@{commit[:12]} is deleted; its record stays", markup=False)
+
+
+def _tell_dependants(found: Any) -> None:
+    for name in found["aliases"]:
+        console.print(f"alias {name} points to it", markup=False)
+    for child in found["children"]:
+        console.print(f"{child['repo']}@{child['commit'][:12]} was made of it", markup=False)
+    if (more := found["children_count"] - len(found["children"])) > 0:
+        console.print(f"and {more} more versions", markup=False)
 
 
 def parse(reference: str) -> tuple[str, str]:

@@ -74,6 +74,7 @@ for panel, command in COMMANDS:
 app.add_typer(login.context, name="context", rich_help_panel=HERE)
 app.add_typer(data.data, name="data", rich_help_panel=HERE)
 app.add_typer(adapters.alias, name="alias", rich_help_panel=SHIPPING)
+app.add_typer(adapters.adapters, name="adapters", rich_help_panel=SHIPPING)
 app.add_typer(registry.registry, name="registry", rich_help_panel=HERE)
 app.add_typer(clients.clients, name="clients", rich_help_panel=RUNNING)
 

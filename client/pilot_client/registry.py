@@ -79,6 +79,10 @@ class RegistryClient:
         """JSON of a reading route below the API prefix."""
         return self.transport.request("GET", f"{PREFIX}/{path}", params=params).json()
 
+    def delete_version(self, repo: str, commit: str) -> Any:
+        """Make a version a tombstone; as admin."""
+        return self.transport.request("DELETE", f"{PREFIX}/adapters/{repo}/versions/{commit}").json()
+
     def set_alias(self, repo: str, alias: str, commit: str, etag: str | None) -> Any:
         """Point an alias to a version; `etag` is the commit that it points to now, none for a new alias."""
         headers = {"If-Match": f'"{etag}"'} if etag else {"If-None-Match": "*"}

@@ -67,6 +67,8 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     registry.AliasMove,
     registry.Release,
     registry.CompareReport,
+    registry.Dependants,
+    registry.TensorPage,
     registry.LineageView,
     registry.AuditPage,
     registry.RejectionPage,

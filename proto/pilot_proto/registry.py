@@ -63,7 +63,7 @@ class VersionView(Stored):
     private: bool
     """Readable only by its owner and the aggregator; clients may receive it through a grant."""
     state: Literal["live", "deleted"]
-    """`deleted`: retention removed the bytes; this record stays."""
+    """`deleted`: by retention or by an admin; the bytes go with the next garbage collection, this record stays."""
     created_at: str
     """RFC 3339, UTC."""
 
@@ -103,6 +103,45 @@ class Release(Request):
 class VersionRef(Stored):
     repo: str
     commit: Commit
+
+
+class Dependants(Stored):
+    """What stands on a version, and what keeps it from being deleted now."""
+
+    version: VersionRef
+    aliases: tuple[str, ...]
+    """Aliases that point to it, sorted. `main` and `round-N` would lead to a tombstone."""
+    children: tuple[VersionRef, ...]
+    """Versions that were made of it, newest first: as many as fit on a page."""
+    children_count: int
+    released: tuple[str, ...]
+    """Released versions that are copies of it."""
+    hindrances: tuple[str, ...]
+    """Why it cannot be deleted now, in whole sentences; empty where it can."""
+
+
+class TensorView(Stored):
+    """One tensor of a version. Figures in float64, over its finite values."""
+
+    file: str
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    size: int
+    """In bytes."""
+    norm: float
+    largest: float
+    """The largest absolute value."""
+    non_finite: int
+    """How many values are NaN or infinite."""
+
+
+class TensorPage(Stored):
+    items: tuple[TensorView, ...]
+    """In the order of the files and of their bytes."""
+    total: int
+    """Of the version, as far as their names match."""
+    next: str | None = None
 
 
 class TensorComparison(Stored):
@@ -150,6 +189,9 @@ class LineageEdge(Stored):
     child: VersionRef
     parent: VersionRef
     coefficient: float | None = None
+    """The parent's weight in the child; none where the child is an update, which began with its parents."""
+    distance: float | None = None
+    """Between the parent and the update of the client for whom the child was merged, where the rule measured it."""
 
 
 class LineageView(Stored):

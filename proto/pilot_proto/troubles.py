@@ -182,8 +182,8 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "deleted",
         "registry",
-        "retention removed these bytes; their digest, norm and distances are kept",
-        "keep raw updates with 'retention: {raw_updates: forever}' in later runs",
+        "retention or an admin deleted these bytes; their digest, norm and distances are kept",
+        "keep raw updates with 'retention: {raw_updates: forever}' in later runs; the audit says who deleted others",
     ),
     Trouble("range_not_satisfiable", "registry", "the range begins behind the file's end", "ask within its size"),
     Trouble(
@@ -198,6 +198,12 @@ TROUBLES: tuple[Trouble, ...] = (
         "registry",
         "main and round-N move by publishing a round only",
         "choose another name: best, prod, ...",
+    ),
+    Trouble(
+        "in_use",
+        "registry",
+        "something stands on the version that an admin wants to delete: an alias, a grant, a run, a released copy",
+        "the detail names all of it; move, end or delete that first",
     ),
     Trouble(
         "not_releasable", "registry", "a raw update or a deleted version cannot be promoted", "promote a merged adapter"

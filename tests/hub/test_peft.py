@@ -1,4 +1,4 @@
-"""A published LoRA of digits-tiny, loaded by peft as its card says."""
+"""A published LoRA of digits-tiny, loaded by peft as its card says: by the snippets peft and peft-by-name."""
 
 import hashlib
 import json

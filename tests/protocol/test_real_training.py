@@ -3,9 +3,14 @@ client's personal model is exported from it and asked."""
 
 import json
 import os
+import shlex
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from deployments import Harness, harness, outcome
@@ -105,6 +110,20 @@ def pilot(deployed, monkeypatch):
         return told.output
 
     return run
+
+
+def test_what_an_adapters_page_offers_to_export_and_answer_does(deployed, undisturbed, pilot, tmp_path, monkeypatch):
+    key = (deployed.deployment.keys / "viewer.key").read_text().strip()
+    address = f"{deployed.deployment.registry_url}/ui/adapters/undisturbed/client-vqa-1-text?tab=use&format=json"
+    shown = httpx.get(address, headers={"Authorization": f"Bearer {key}"}).json()
+    offered = {snippet["name"]: snippet["text"] for snippet in shown["snippets"]}
+    monkeypatch.chdir(tmp_path)
+    pilot(*shlex.split(offered["export"])[1:])
+    images = deployed.deployment.federation.parent / "data" / "vqa-1" / "images"
+    shutil.copy(next(images.glob("test-*.png")), tmp_path / "picture.png")
+    done = subprocess.run([sys.executable, "-c", offered["answer"]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
 
 
 def test_a_personal_model_is_exported_and_asked(deployed, undisturbed, pilot, tmp_path):

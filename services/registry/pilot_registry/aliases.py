@@ -54,11 +54,12 @@ def move(
 
     Raises:
         ConditionMissing, ConditionFailed: no expectation came along, or another one than the truth.
-        Conflict: `reserved_alias`. NotFound: no such version.
+        Conflict: `reserved_alias`, or `deleted`. NotFound: no such version.
     """
     _check_alias(alias)
     with registry.database.writing() as session:
-        catalog.find(session, principal, repo, commit)
+        if catalog.find(session, principal, repo, commit).deleted_at is not None:
+            raise coded(Conflict, "deleted", f"{repo}@{commit[:12]} was deleted; the alias would lead nowhere")
         current = session.get(Alias, (repo, alias))
         _check_condition(current, if_match, if_none_match)
         if current is None or current.commit != commit:

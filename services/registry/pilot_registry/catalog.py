@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from pilot_registry import paging
 from pilot_registry.context import Registry
+from pilot_registry.query import Search, digest_prefix
 from pilot_registry.tables import Alias, Blob, Version, VersionFile
 from pilot_registry.visibility import visible_to
 
@@ -23,38 +24,29 @@ NAMES_IN_HINT = 12
 LISTING = "GET /api/v1alpha1/adapters lists"
 
 
-@dataclass(frozen=True)
-class Search:
-    """What the versions of a listing have in common; None means anything."""
+def conditions(wanted: Search) -> list[ColumnElement[bool]]:
+    """A search in SQL."""
+    equal = (
+        (Version.run, wanted.run),
+        (Version.kind, wanted.kind),
+        (Version.client, wanted.client),
+        (Version.task, wanted.task),
+        (Version.round, wanted.round),
+        (Version.repo, wanted.repo),
+    )
+    found = [column == value for column, value in equal if value is not None]
+    if wanted.state is not None:
+        found.append(Version.deleted_at.is_(None) if wanted.state == "live" else Version.deleted_at.is_not(None))
+    return found + [_matches(word) for word in wanted.words]
 
-    run: str | None = None
-    kind: str | None = None
-    client: str | None = None
-    task: str | None = None
-    round: int | None = None
-    state: str | None = None
-    q: str | None = None
-    repo: str | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """In SQL."""
-        equal = (
-            (Version.run, self.run),
-            (Version.kind, self.kind),
-            (Version.client, self.client),
-            (Version.task, self.task),
-            (Version.round, self.round),
-            (Version.repo, self.repo),
-        )
-        found = [column == value for column, value in equal if value is not None]
-        if self.state is not None:
-            found.append(Version.deleted_at.is_(None) if self.state == "live" else Version.deleted_at.is_not(None))
-        if self.q:
-            # Names and commits have small letters only, and LIKE heeds the case in Postgres but not in SQLite.
-            sought = self.q.lower()
-            commits = Version.commit.startswith(sought, autoescape=True)
-            found.append(or_(Version.repo.contains(sought, autoescape=True), commits))
-        return found
+def _matches(word: str) -> ColumnElement[bool]:
+    places = [Version.repo.contains(word, autoescape=True), Version.commit.startswith(word, autoescape=True)]
+    if prefix := digest_prefix(word):
+        # A range, which an index has; "g" follows every hexadecimal digit.
+        named = (VersionFile.digest >= prefix, VersionFile.digest < f"{prefix}g")
+        places.append(Version.id.in_(select(VersionFile.version_id).where(*named)))
+    return or_(*places)
 
 
 def find(session: Session, principal: Principal, repo: str, revision: str) -> Version:
@@ -124,7 +116,7 @@ def search(registry: Registry, principal: Principal, wanted: Search, limit: int,
 
 def listed(principal: Principal, wanted: Search, below: int | None) -> Select[int]:
     """The numbers of the versions of a listing, newest first. Only numbers, so that an index alone has the answer."""
-    query = select(Version.id).where(visible_to(principal), *wanted.conditions())
+    query = select(Version.id).where(visible_to(principal), *conditions(wanted))
     if below is not None:
         query = query.where(Version.id < below)
     return query.order_by(Version.id.desc())

@@ -11,14 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pilot_registry import catalog
-from pilot_registry.admission.tensors import float_chunks, read_header
+from pilot_registry.admission.tensors import float_chunks
 from pilot_registry.context import Registry
 from pilot_registry.distance import Products
 from pilot_registry.download import check_readable
 from pilot_registry.store.port import Reader, blob_key
 from pilot_registry.tables import VersionFile
-
-SUFFIX = ".safetensors"
+from pilot_registry.tensor_pages import SUFFIX, header_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,11 @@ class Side:
 
     reference: VersionRef
     files: dict[str, VersionFile]
+
+    @property
+    def content(self) -> tuple[tuple[str, str], ...]:
+        """What a comparison depends on: paths and digests."""
+        return tuple(sorted((path, file.digest) for path, file in self.files.items()))
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,30 @@ def compare(registry: Registry, principal: Principal, a: str, b: str) -> Compare
     """
     with registry.database.reading() as session:
         sides = [_side(session, principal, reference) for reference in (a, b)]
-    with ExitStack() as stack:
-        tensors_a, tensors_b = (_tensors(registry, side, stack) for side in sides)
-        return _report(sides[0].reference, sides[1].reference, tensors_a, tensors_b)
+    known, key = registry.findings.comparisons, tuple(side.content for side in sides)
+    report = known.find(key)
+    if report is None:
+        with ExitStack() as stack:
+            tensors_a, tensors_b = (_tensors(registry, side, stack) for side in sides)
+            report = _report(sides[0].reference, sides[1].reference, tensors_a, tensors_b)
+        known.keep(key, report, 1 + len(report.tensors))
+    return report.model_copy(update={"a": sides[0].reference, "b": sides[1].reference})
 
 
-def _side(session: Session, principal: Principal, reference: str) -> Side:
+def parts(reference: str) -> tuple[str, str]:
+    """Repository and revision.
+
+    Raises:
+        Invalid: not of the form `ns/repo@rev`.
+    """
     repo, _, revision = reference.rpartition("@")
     if repo.count("/") != 1 or not revision:
         raise Invalid(f"{reference!r} is not a version", hint="write NAMESPACE/REPO@REVISION")
+    return repo, revision
+
+
+def _side(session: Session, principal: Principal, reference: str) -> Side:
+    repo, revision = parts(reference)
     version = catalog.find(session, principal, repo, revision)
     check_readable(principal, version)
     query = select(VersionFile).where(VersionFile.version_id == version.id, VersionFile.path.endswith(SUFFIX))
@@ -65,7 +84,7 @@ def _tensors(registry: Registry, side: Side, stack: ExitStack) -> dict[tuple[str
     found = {}
     for path, file in sorted(side.files.items()):
         reader = stack.enter_context(registry.store.open(blob_key(file.digest)))
-        for span in read_header(reader, file.size).tensors:
+        for span in header_of(registry, file.digest, file.size, reader).tensors:
             found[path, span.name] = Place(reader, span)
     return found
 

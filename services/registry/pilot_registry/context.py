@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from pilot_registry.admission.staging import Staging
 from pilot_registry.database import Database
 from pilot_registry.documents import Documents
 from pilot_registry.journal import Journal
+from pilot_registry.known import Findings
 from pilot_registry.metrics import Metrics
 from pilot_registry.settings import Settings
 from pilot_registry.store.connection import open_bucket
@@ -37,6 +38,7 @@ class Registry:
     journal: Journal
     metrics: Metrics
     clock: Clock
+    findings: Findings = field(default_factory=Findings)
 
     def close(self) -> None:
         """Let go of everything."""

@@ -21,7 +21,7 @@ RANGE_PATTERN = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
 
 
 class Deleted(PilotError):
-    status, code, title = 410, "deleted", "Deleted by retention"
+    status, code, title = 410, "deleted", "Deleted"
 
 
 class BadRange(PilotError):
@@ -45,7 +45,7 @@ def locate(registry: Registry, principal: Principal, repo: str, revision: str, p
     Raises:
         NotFound: nothing there that the caller may know of.
         Forbidden: it is private, and an admin is not its owner.
-        Deleted: retention removed it.
+        Deleted: retention or an admin removed it.
     """
     with registry.database.reading() as session:
         version = catalog.find(session, principal, repo, revision)
@@ -73,7 +73,7 @@ def check_readable(principal: Principal, version: Version) -> None:
         )
     if version.deleted_at is not None:
         raise Deleted(
-            f"{version.repo}@{version.commit[:12]} was deleted by retention at {version.deleted_at}",
+            f"{version.repo}@{version.commit[:12]} was deleted at {version.deleted_at}",
             hint="its digests and norms are kept in the version's record",
         )
 

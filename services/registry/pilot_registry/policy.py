@@ -17,6 +17,7 @@ PUBLIC: frozenset[Access] = frozenset({"public"})
 
 RUN_PAGE = "/ui/runs/{run}"
 ROUND_PAGE = f"{RUN_PAGE}/rounds/{{n}}"
+ADAPTER_PAGE = "/ui/adapters/{ns}/{repo}"
 
 POLICY: PolicyTable = {
     ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}"): AGGREGATOR,
@@ -38,6 +39,9 @@ POLICY: PolicyTable = {
     ("GET", FOLDER): ANYONE,
     ("GET", f"{PREFIX}/adapters"): ANYONE,
     ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}"): ANYONE,
+    ("DELETE", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}"): ADMIN,
+    ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}/dependants"): ADMIN,
+    ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}/tensors"): ANYONE,
     ("GET", f"{PREFIX}/adapters/{{ns}}/{{repo}}/aliases"): ANYONE,
     ("PUT", f"{PREFIX}/adapters/{{ns}}/{{repo}}/aliases/{{alias}}"): OPERATOR,
     ("POST", f"{PREFIX}/adapters/{{ns}}/{{repo}}/versions/{{rev}}/release"): OPERATOR,
@@ -56,7 +60,15 @@ POLICY: PolicyTable = {
     ("GET", "/ui"): VIEWER,
     ("GET", "/ui/runs"): VIEWER,
     ("GET", RUN_PAGE): VIEWER,
+    ("GET", f"{RUN_PAGE}/lineage"): VIEWER,
     ("GET", f"{RUN_PAGE}/live"): VIEWER,
+    ("GET", "/ui/adapters"): VIEWER,
+    ("GET", ADAPTER_PAGE): VIEWER,
+    ("POST", f"{ADAPTER_PAGE}/alias"): OPERATOR,
+    ("POST", f"{ADAPTER_PAGE}/release"): OPERATOR,
+    ("POST", f"{ADAPTER_PAGE}/delete"): ADMIN,
+    ("GET", "/ui/compare"): VIEWER,
+    ("GET", "/ui/compare.csv"): VIEWER,
     ("POST", f"{RUN_PAGE}/{{verb}}"): OPERATOR,
     ("GET", ROUND_PAGE): VIEWER,
     ("GET", f"{ROUND_PAGE}/distances"): VIEWER,

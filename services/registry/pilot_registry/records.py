@@ -86,7 +86,15 @@ class Released(Stored):
     manifest: str
 
 
-Fact = Granted | Revoked | Accepted | Sealed | Published | Retired | AliasMoved | Released
+class Deleted(Stored):
+    """An admin made a version a tombstone."""
+
+    type: Literal["deleted"] = "deleted"
+    repo: str
+    commit: Commit
+
+
+Fact = Granted | Revoked | Accepted | Sealed | Published | Retired | AliasMoved | Released | Deleted
 
 
 class Entry(Stored):

@@ -73,7 +73,7 @@ class Readable(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     client: Mapped[str] = mapped_column(primary_key=True)
     commit: Mapped[str] = mapped_column(primary_key=True)
-    __table_args__ = (Index("ix_readable_client_commit", "client", "commit"),)
+    __table_args__ = (Index("ix_readable_client_commit", "client", "commit"), Index("ix_readable_commit", "commit"))
 
 
 class Blob(Base):
@@ -156,6 +156,7 @@ class Edge(Base):
     parent_repo: Mapped[str]
     parent_commit: Mapped[str]
     coefficient: Mapped[float | None]
+    __table_args__ = (Index("ix_edges_parent", "parent_commit", "parent_repo"),)
 
 
 class RejectionRow(Base):

@@ -14,6 +14,7 @@ from pilot_registry.records import (
     Accepted,
     AliasMoved,
     BlobFacts,
+    Deleted,
     Entry,
     Fact,
     Granted,
@@ -128,6 +129,13 @@ def _(fact: Released, session: Session, entry: Entry) -> tuple[str, str]:
     version = _add_version(session, fact.manifest, None, entry)
     _point(session, version.repo, "main", version.commit, entry)
     return version.repo, version.commit
+
+
+@_apply.register
+def _(fact: Deleted, session: Session, entry: Entry) -> tuple[str, str]:
+    version = (Version.repo == fact.repo, Version.commit == fact.commit)
+    session.execute(update(Version).where(*version, Version.deleted_at.is_(None)).values(deleted_at=entry.at))
+    return fact.repo, fact.commit
 
 
 def _note_asked(session: Session, grant: Grant, entry: Entry) -> None:

@@ -32,7 +32,7 @@ def served(handler: Handler) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = answer
+        do_GET = do_POST = do_PUT = do_DELETE = answer
 
         def log_message(self, *_: object) -> None:
             """Nothing on stderr, which belongs to the command."""

@@ -1,5 +1,6 @@
 """Adapters: fetch, compare, name, verify."""
 
+import io
 import json
 import os
 
@@ -12,6 +13,7 @@ from pilot_proto.registry import (
     AliasPage,
     AliasView,
     CompareReport,
+    Dependants,
     TensorComparison,
     VersionFileView,
     VersionPage,
@@ -145,6 +147,50 @@ def test_an_alias_that_somebody_moved_meanwhile_is_a_conflict(registry, pilot):
     registry.tells(f"/adapters/{REPO}/aliases/best", refused, 412, "PUT")
     told = pilot("alias", "set", REPO, "best")
     assert (told.code, "it points elsewhere [precondition_failed]" in told.err) == (5, True)
+
+
+# -- delete
+
+
+@pytest.fixture
+def doomed(registry):
+    """A version that two others were made of."""
+    children = tuple(VersionRef(repo=f"t/{name}", commit=OTHER) for name in ("x", "y"))
+    ref = VersionRef(repo=REPO, commit=COMMIT)
+
+    def told(**values):
+        known = {"aliases": ("main",), "children": children, "children_count": 7, "released": (), "hindrances": ()}
+        registry.tells(f"/adapters/{REPO}/versions/main/dependants", Dependants(version=ref, **{**known, **values}))
+
+    told()
+    registry.tells(f"/adapters/{REPO}/versions/{COMMIT}", version(state="deleted"), method="DELETE")
+    return told
+
+
+def deletions(registry):
+    return [path for method, path, _, _ in registry.requests if method == "DELETE"]
+
+
+def test_delete_shows_what_stands_on_it_and_names_the_commit(registry, doomed, pilot):
+    told = pilot("adapters", "delete", REPO, "--yes")
+    assert told.code == 0
+    for words in ("alias main", f"t/x@{'b' * 12} was made of it", "and 5 more versions", "is deleted"):
+        assert words in told.out
+    assert deletions(registry) == [f"/api/v1alpha1/adapters/{REPO}/versions/{COMMIT}"]
+
+
+@pytest.mark.parametrize(("typed", "code", "count"), [(REPO, 0, 1), ("t/other", 2, 0)])
+def test_delete_asks_for_the_name(registry, doomed, pilot, monkeypatch, typed, code, count):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
+    assert pilot("adapters", "delete", REPO).code == code
+    assert len(deletions(registry)) == count
+
+
+def test_what_is_needed_is_not_even_asked_for(registry, doomed, pilot):
+    doomed(hindrances=("the alias best points to it", "run t has not ended and hands it out"))
+    told = pilot("adapters", "delete", REPO, "--yes")
+    assert (told.code, deletions(registry)) == (5, [])
+    assert "run t has not ended and hands it out" in told.err
 
 
 # -- verify

@@ -95,7 +95,7 @@ def test_a_retired_update_is_still_listed_and_says_that_its_bytes_are_gone(world
     assert len(model(world, f"{repo}/tree/main?recursive=true", "client:vqa-1").json()) == 3
     answer = world.call("client:vqa-1", "GET", f"//{repo}/resolve/main/update.json")
     assert problem(answer) == (410, "deleted")
-    assert "deleted by retention" in answer.headers["x-error-message"]
+    assert "was deleted at" in answer.headers["x-error-message"]
 
 
 @pytest.mark.parametrize("path", ["revision/{}", "tree/{}"])

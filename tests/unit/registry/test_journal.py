@@ -9,11 +9,13 @@ from pilot_registry import rounds
 from pilot_registry.journal import record_key, sequence_of
 from pilot_registry.tables import Outbox
 from sqlalchemy import select
+from unit.registry.ui.fake_aggregator import FakeAggregator
 from unit.registry.world import UID, World, app_in, problem, safetensors, tensors
 
 
 def busy_history(world: World) -> World:
-    """Everything that the journal knows: grants, updates, seals, publications, aliases, tombstones, releases."""
+    """Everything that the journal knows: grants, updates, seals, publications, aliases, tombstones, releases,
+    deletions."""
     commit = world.answer("vqa-1", 1, seed=1, readable=(world.schema["connector"].commit,))
     world.answer("vqa-2", 1, seed=2)
     world.seal(1)
@@ -29,6 +31,9 @@ def busy_history(world: World) -> World:
     released = world.call("operator", "POST", f"/adapters/{repo}/versions/best/release", json={"name": "kept"})
     assert released.status_code == 201
     world.call("aggregator", "POST", f"/rounds/{UID}/1/retire")
+    deleted = released.json()["commit"]
+    world.app.state.aggregator = FakeAggregator({"runs": {"items": []}}).connected()
+    assert world.call("admin", "DELETE", f"/adapters/released/kept/versions/{deleted}").status_code == 200
     world.grant("vqa-1", 2)
     world.call("aggregator", "DELETE", f"/grants/{UID}")
     world.grant("vqa-1", 3)

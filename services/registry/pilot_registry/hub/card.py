@@ -4,7 +4,6 @@ Whatever was written by somebody else stands in a code span, in a YAML scalar or
 as text by whoever shows the card.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ import yaml
 from pilot_proto.manifest import Manifest
 from pilot_proto.plan import TaskMean
 from pilot_proto.run import Rule
+
+from pilot_registry.hub import snippets
 
 CARD_FILE = "README.md"
 LICENSE_PATTERN = re.compile(r"^[a-z0-9][a-z0-9.-]{0,39}$")
@@ -149,39 +150,13 @@ def _metrics(facts: CardFacts) -> str:
 
 
 def _use(m: Manifest, commit: str) -> str:
-    repo, revision = json.dumps(m.repo), json.dumps(commit)
-    fetch = f"""\
-import os
-
-from huggingface_hub import snapshot_download
-
-folder = snapshot_download({repo}, revision={revision}, endpoint=os.environ["PILOT_REGISTRY_URL"])
-"""
     key = "`PILOT_REGISTRY_URL` is the registry's address, and `HF_TOKEN_PATH` names a file that holds your key."
     if m.kind != "text":
-        return f"{key}\n\n{_python(fetch)}\n\nThe model that it belongs in is `pilot_model`'s, not a stock class."
-    load = """
-from peft import PeftModel
-from transformers import LlavaForConditionalGeneration
-
-base = LlavaForConditionalGeneration.from_pretrained(os.environ["BASE_MODEL"])
-model = PeftModel.from_pretrained(base, folder)
-"""
-    whole = f"""\
-import os
-
-from peft import PeftModel
-from transformers import LlavaForConditionalGeneration
-
-base = LlavaForConditionalGeneration.from_pretrained(os.environ["BASE_MODEL"])
-model = PeftModel.from_pretrained(base, {repo}, revision={revision})
-"""
-    warning = (
-        "With `HF_ENDPOINT` set to the registry's address before Python starts, peft loads it by name. That setting "
-        "holds for the whole process: the base model is then asked of the registry too, which does not have it. So "
-        "name the base by its folder."
-    )
-    return f"{key} `BASE_MODEL` is the folder of the base.\n\n{_python(fetch + load)}\n\n{warning}\n\n{_python(whole)}"
+        whole = "The model that it belongs in is `pilot_model`'s, not a stock class."
+        return f"{key}\n\n{_python(snippets.download(m, commit))}\n\n{whole}"
+    by_folder, by_name = snippets.peft_by_folder(m, commit), snippets.peft_by_name(m, commit)
+    base = "`BASE_MODEL` is the folder of the base."
+    return f"{key} {base}\n\n{_python(by_folder)}\n\n{snippets.BY_NAME}\n\n{_python(by_name)}"
 
 
 def _python(source: str) -> str:

@@ -53,11 +53,15 @@ def generate(registry: Registry, found: Sources) -> Generated:
     """The card of a version. What its store has lost is left out of it."""
     m = found.manifest
     plan = registry.documents.read(MergePlan, m.plan) if m.plan else None
-    ledgers = [registry.documents.read(Ledger, digest) for digest in found.ledgers]
     rules = [made.rule for made in plan.kinds if made.kind == m.kind] if plan else []
-    means = [mean for ledger in ledgers if ledger for mean in ledger.task_means if _concerns(mean, m)]
-    body = card(CardFacts(found.commit, m, next(iter(rules), None), tuple(means)))
+    body = card(CardFacts(found.commit, m, next(iter(rules), None), means(registry, found)))
     return Generated(FileRef(digest=digest_of(body), size=len(body)), body)
+
+
+def means(registry: Registry, found: Sources) -> tuple[TaskMean, ...]:
+    """What the clients of its task, or of all, measured of its round."""
+    ledgers = [registry.documents.read(Ledger, digest) for digest in found.ledgers]
+    return tuple(mean for ledger in ledgers if ledger for mean in ledger.task_means if _concerns(mean, found.manifest))
 
 
 def _concerns(mean: TaskMean, m: Manifest) -> bool:

@@ -12,7 +12,7 @@ from pilot_http.auth import Principal, principal_of
 from pilot_proto.base import Stored
 from pilot_reports import numbers
 
-from pilot_registry.ui import assets, words
+from pilot_registry.ui import assets, markdown, words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -175,5 +175,6 @@ def _environment() -> "Environment":
         "size": numbers.size,
         "score": numbers.score,
         "change": numbers.change,
+        "markdown": markdown.markdown,
     }
     return made

@@ -24,6 +24,8 @@ class FakeAggregator:
     """Documents by path below the API's prefix, without their query."""
 
     documents: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, list[Any]] = field(default_factory=dict)
+    """Documents that are told one after the other, before those."""
     away: bool = False
     calls: list[tuple[str, str, str, Any]] = field(default_factory=list)
     """Method, path with query, who asked (the bearer token), body."""
@@ -64,7 +66,8 @@ class FakeAggregator:
         path = request.url.path.removeprefix(API)
         self.heard.append(dict(request.headers))
         self.calls.append((request.method, request.url.raw_path.decode().removeprefix(API), token, body))
-        found = self.documents.get(path, 404)
+        waiting = self.answers.get(path)
+        found = waiting.pop(0) if waiting else self.documents.get(path, 404)
         if isinstance(found, int):
             problem = {
                 "type": "",

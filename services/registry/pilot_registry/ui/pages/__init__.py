@@ -1,10 +1,15 @@
 """Routes of the pages: each gathers one document and shows it."""
 
 from pilot_registry.ui.pages import (
+    adapter,
+    adapter_acts,
+    adapters,
     audit,
     client,
     clients,
+    compare,
     home,
+    lineage,
     live,
     logs,
     merge,
@@ -19,6 +24,7 @@ from pilot_registry.ui.pages import (
 )
 
 WATCHING = (signing, home, runs, live, run, round, merge, logs, quarantine)
+ADAPTERS = (adapters, adapter, adapter_acts, compare, lineage)
 LOOKING_BACK = (clients, client, transfer, transfer_csv)
 KEEPING = (system, audit)
-ROUTERS = tuple(module.router for module in (*WATCHING, *LOOKING_BACK, *KEEPING))
+ROUTERS = tuple(module.router for module in (*WATCHING, *ADAPTERS, *LOOKING_BACK, *KEEPING))

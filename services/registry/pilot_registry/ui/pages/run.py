@@ -18,6 +18,7 @@ from pilot_reports.tables import Table
 
 from pilot_registry import catalog, overview
 from pilot_registry.context import InRegistry, Registry
+from pilot_registry.query import Search
 from pilot_registry.ui.page import Crumb, Notice, Page, caller_may, show
 from pilot_registry.ui.pages.home import stale_notice
 from pilot_registry.ui.service import FromAggregator
@@ -100,9 +101,9 @@ def retry(run: str, n: int, client: str, request: Request, aggregator: FromAggre
     return back_to(f"/ui/runs/{run}", f"{client} will be asked again.")
 
 
-def back_to(place: str, done: str) -> RedirectResponse:
+def back_to(place: str, done: str, **query: str) -> RedirectResponse:
     """After a form: the page again, saying what was done."""
-    return RedirectResponse(f"{place}?{urlencode({'done': done})}", 303)
+    return RedirectResponse(f"{place}?{urlencode({**query, 'done': done})}", 303)
 
 
 def run_document(run: str, request: Request, registry: Registry, aggregator: Aggregator) -> RunPage:
@@ -139,7 +140,7 @@ def _updates(run: str, request: Request, aggregator: Aggregator) -> tuple[LocalU
 
 def _from_index(run: str, caller: Caller, registry: Registry, error: Unavailable) -> LostRunPage:
     numbers = overview.published_rounds(registry, run)
-    if not numbers and not catalog.search(registry, caller, catalog.Search(run=run), 1, None).items:
+    if not numbers and not catalog.search(registry, caller, Search(run=run), 1, None).items:
         raise error
     text = f"{error.detail.capitalize()}. This is what the adapters here tell of the run."
     notices = (Notice(tone="warning", text=text),)
