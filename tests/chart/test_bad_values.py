@@ -30,6 +30,11 @@ FAULTS = {
     ),
     # What contradicts itself.
     "two writers of one SQLite": ("aggregator: {replicas: 2}", "aggregator.replicas is 2", "SQLite has one writer"),
+    "two that train by themselves": (
+        "aggregator: {replicas: 2, backend: local, database: {existingSecret: a}}",
+        "aggregator.replicas is 2",
+        "aggregator.backend=local",
+    ),
     "two registries": ("registry: {replicas: 2}", "registry.replicas is 2", "leave 1"),
     "pods that share a volume": (
         "aggregator: {replicas: 2, database: {existingSecret: a}, persistence: {existingClaim: b}}",

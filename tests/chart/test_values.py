@@ -163,6 +163,15 @@ def test_several_aggregators_have_a_lease_a_budget_and_no_volume():
     assert not of_kind(rendered("default"), "PodDisruptionBudget")
 
 
+def test_the_service_leads_to_who_has_the_lease_wherever_a_second_may_come():
+    alone = rendered_with("aggregator: {database: {existingSecret: postgres}}\nchecks: {references: false}")
+    for found in (rendered("external"), alone):
+        selector = the(found, "Service", "pilot-aggregator")["spec"]["selector"]
+        assert selector["pilot.federated/leads"] == "true"
+        assert the(found, "Lease", "pilot-aggregator")
+    assert "pilot.federated/leads" not in the(rendered("default"), "Service", "pilot-aggregator")["spec"]["selector"]
+
+
 def test_host_names_of_an_ingress_are_let_in():
     container = the(rendered("external"), "StatefulSet", "pilot-registry")["spec"]["template"]["spec"]["containers"][0]
     hosts = next(e["value"] for e in container["env"] if e["name"] == "PILOT_REGISTRY_ALLOWED_HOSTS").split(",")

@@ -8,6 +8,9 @@
 {{- if and (gt (int $values.aggregator.replicas) 1) (not $values.aggregator.database.existingSecret) -}}
 {{- $faults = append $faults (printf "aggregator.replicas is %d: SQLite has one writer; give a Postgres in aggregator.database.existingSecret, or leave 1" (int $values.aggregator.replicas)) -}}
 {{- end -}}
+{{- if and (gt (int $values.aggregator.replicas) 1) (eq $values.aggregator.backend "local") -}}
+{{- $faults = append $faults (printf "aggregator.replicas is %d: with aggregator.backend=local each would train by itself; leave 1" (int $values.aggregator.replicas)) -}}
+{{- end -}}
 {{- if and (gt (int $values.aggregator.replicas) 1) $values.aggregator.persistence.existingClaim -}}
 {{- $faults = append $faults (printf "aggregator.persistence.existingClaim is %q: %d pods cannot share one volume; leave it empty, state is in Postgres" $values.aggregator.persistence.existingClaim (int $values.aggregator.replicas)) -}}
 {{- end -}}

@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 import threading
-import uuid
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -110,6 +109,7 @@ def lease_of(settings: Settings, service: Service) -> "Lease | None":
         return None
     from pilot_aggregator.jobs.kubernetes.api import Cluster
     from pilot_aggregator.jobs.kubernetes.lease import Lease
+    from pilot_aggregator.jobs.kubernetes.signpost import identity
 
     def lead(fence: int) -> None:
         service.store.take_over(fence)
@@ -123,7 +123,8 @@ def lease_of(settings: Settings, service: Service) -> "Lease | None":
     def connect() -> "Coroutine[Any, Any, Cluster]":
         return Cluster.connect(settings.pod_namespace, settings.kubeconfig)
 
-    lease = Lease(connect, settings.lease, f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}", service.store.fence)
+    # A pod's host name is its own.
+    lease = Lease(connect, settings.lease, identity(socket.gethostname()), service.store.fence)
     lease.start(lead, lost)
     return lease
 

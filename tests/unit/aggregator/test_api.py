@@ -773,6 +773,7 @@ def test_a_position_that_is_none_is_refused(api, started):
 
 def test_metrics_count_runs_and_attempts(api, started):
     text = api("GET", "//metrics").text
+    assert "pilot_aggregator_leads 1.0" in text
     assert 'pilot_runs{phase="Training"} 1.0' in text
     assert 'pilot_runs{phase="Failed"} 0.0' in text
     assert 'pilot_attempts_active{state="Intended"} 1.0' in text
@@ -794,6 +795,16 @@ def test_a_service_without_its_database_is_alive_but_not_ready(tmp_path, api, se
     app = app_over(away)
     assert call(app, "nobody", "GET", "//livez").status_code == 200
     assert "unable to open" in problem(call(app, "nobody", "GET", "//readyz"), 503, "unavailable").detail
+
+
+def test_who_stands_by_is_ready_answers_questions_and_sends_writers_to_another_connection(service, started):
+    app = app_over(replace(service, store=Store(service.store._engine, fenced=True)))
+    assert call(app, "nobody", "GET", "//readyz").json() == {"status": "ready"}
+    assert "pilot_aggregator_leads 0.0" in call(app, "nobody", "GET", "//metrics").text
+    assert call(app, "viewer", "GET", "/runs/t").json()["metadata"]["name"] == "t"
+    answer = call(app, "operator", "POST", "/runs/t/pause")
+    assert "another aggregator leads; this one stands by" in problem(answer, 503, "unavailable").detail
+    assert answer.headers["connection"] == "close"
 
 
 def test_a_request_keeps_the_identity_that_it_came_with(api):

@@ -97,6 +97,11 @@ class Store:
         """The one in which this aggregator leads."""
         return self._fence or NO_TERM
 
+    @property
+    def leads(self) -> bool:
+        """Whether this aggregator may write. One that has no replicas always does."""
+        return self._fence != NO_TERM
+
     def take_over(self, fence: int) -> None:
         """From now on only writes of this term count.
 
@@ -118,6 +123,8 @@ class Store:
             if self._fence is not None:
                 # Shared until the commit: who takes over waits for it, and whoever comes after that finds another.
                 known = sql.scalar(select(t.leadership.c.fence).with_for_update(read=True))
+                if self._fence == NO_TERM:
+                    raise StaleLeader("another aggregator leads; this one stands by")
                 if known != self._fence:
                     raise StaleLeader(f"this aggregator's term ({self._fence}) is not the present one ({known})")
             yield sql
@@ -408,10 +415,8 @@ class Store:
             sql.execute(t.idempotency.delete().where(t.idempotency.c.at < before - timedelta(days=1)))
 
     def check(self) -> None:
-        """Raise DatabaseUnusable if the database does not answer, StaleLeader if only another may write into it."""
+        """Raise DatabaseUnusable if the database does not answer."""
         check(self._engine)
-        if self._fence == NO_TERM:
-            raise StaleLeader("another aggregator leads; this one stands by")
 
     def _event(
         self, sql: Connection, uid: str, at: datetime, type_: str, round_: int, client: str, message: str

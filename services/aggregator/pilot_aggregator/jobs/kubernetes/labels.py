@@ -11,6 +11,8 @@ SPEC_HASH = f"{DOMAIN}/spec-hash"
 """Annotation: the digest of the Job as it was rendered. Who finds a Job of this name and digest has found its own."""
 FENCE = f"{DOMAIN}/fence"
 """Annotation: the term of leadership that created the Job."""
+LEADS = f"{DOMAIN}/leads"
+"""On the pod of the aggregator that leads: the Service selects it."""
 
 OURS = "pilot-"
 """How the names of our Jobs begin, and so those of their pods."""
