@@ -1,5 +1,6 @@
 """Values that mean something reach the place where they mean it."""
 
+import pytest
 from chart.rendering import job_templates, of_kind, rendered, rendered_with, the, trainer
 
 GPU = "nvidia.com/gpu"
@@ -151,6 +152,25 @@ def test_tls_changes_scheme_probes_and_trust_together():
     assert env["SSL_CERT_FILE"] == "/etc/pilot/ca/ca.crt"
     assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
     assert {"name": "ca", "mountPath": "/etc/pilot/ca", "readOnly": True} in trainer(found, "vqa-1")["volumeMounts"]
+
+
+NULLABLE = "{limits: , requests: }", "", "null"
+
+
+@pytest.mark.parametrize("nothing", NULLABLE)
+def test_resources_may_be_left_to_the_cluster(nothing):
+    found = rendered_with(f"trainer: {{resources: {nothing}}}\naggregator: {{resources: {nothing}}}")
+    container = the(found, "StatefulSet", "pilot-aggregator")["spec"]["template"]["spec"]["containers"][0]
+    for resources in (container["resources"], trainer(found, "vqa-1")["resources"]):
+        assert not resources or not any(resources.values())
+    with_gpu = trainer(rendered_with(f"trainer: {{resources: {nothing}, gpu: {{count: 1}}}}"), "vqa-1")
+    assert with_gpu["resources"]["limits"] == {"nvidia.com/gpu": 1}
+
+
+def test_a_name_that_is_null_is_no_name():
+    found = rendered_with("aggregator: {tls: {existingSecret: }}\nallowedHosts:\nauth: {keys: }")
+    container = the(found, "StatefulSet", "pilot-aggregator")["spec"]["template"]["spec"]["containers"][0]
+    assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTP"
 
 
 def test_several_aggregators_have_a_lease_a_budget_and_no_volume():
