@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cluster.kubectl import Cluster
+from cluster.outside import provide
 from cluster.release import release
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -36,3 +37,20 @@ def restricted(cluster, tmp_path_factory):
         made.install("standin")
         made.forward()
         yield made
+
+
+@pytest.fixture(scope="session")
+def outside(cluster, tmp_path_factory):
+    """A namespace in which Postgres and an S3 server are there already, and nothing of Pilot."""
+    with release(cluster, "pilot-outside", tmp_path_factory.mktemp("outside"), **RESTRICTED) as made:
+        provide(made)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def two_aggregators(outside):
+    """Two aggregators on that Postgres, everything over TLS."""
+    outside.faults()
+    outside.install("standin", "outside")
+    outside.forward()
+    return outside

@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster.kubectl import Cluster, eventually
 from deployments import free_ports
+from pilot_aggregator.jobs.kubernetes.labels import LEADS
 from pilot_client.aggregator import AggregatorClient
 from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
@@ -38,6 +39,12 @@ class Release:
     cluster: Cluster
     namespace: str
     folder: Path
+    name: str = NAME
+    """Of the release."""
+    full_name: str = NAME
+    """What the names of its objects begin with."""
+    ca_file: Path | None = None
+    """Of the authority that vouches for its services, if they speak HTTPS."""
     ports: dict[str, int] = field(default_factory=dict)
     forwards: list[subprocess.Popen[bytes]] = field(default_factory=list)
     connections: dict[str, Transport] = field(default_factory=dict)
@@ -52,7 +59,7 @@ class Release:
         """Install, or upgrade, with files of tests/cluster/values; `more` are single values (`_` for a dot)."""
         words = [word for name in values for word in ("--values", str(VALUES / f"{name}.yaml"))]
         words += [word for name, value in more.items() for word in ("--set", f"{name.replace('_', '.')}={value}")]
-        self.helm("upgrade", "--install", NAME, str(CHART), "--wait", "--timeout", "4m", *words)
+        self.helm("upgrade", "--install", self.name, str(CHART), "--wait", "--timeout", "4m", *words)
 
     # -- as somebody
 
@@ -61,7 +68,16 @@ class Release:
         port = free_ports()
         for number, (service, inside) in enumerate(PORTS.items()):
             self.ports[service] = port + number
-            command = ["bash", "-c", FORWARD, "-", self.namespace, f"{NAME}-{service}", str(port + number), str(inside)]
+            command = [
+                "bash",
+                "-c",
+                FORWARD,
+                "-",
+                self.namespace,
+                f"{self.full_name}-{service}",
+                str(port + number),
+                str(inside),
+            ]
             self.forwards.append(subprocess.Popen(command, env=self.cluster.environment, start_new_session=True))
 
     def unforward(self) -> None:
@@ -75,11 +91,11 @@ class Release:
 
     def key(self, role: str) -> str:
         """A role's key out of the Secret that the chart made."""
-        secret = json.loads(self.kubectl("get", "secret", f"{NAME}-keys", "-o", "json"))
+        secret = json.loads(self.kubectl("get", "secret", f"{self.full_name}-keys", "-o", "json"))
         return base64.b64decode(secret["data"][f"{role}.key"]).decode()
 
     def url(self, service: str) -> str:
-        return f"http://127.0.0.1:{self.ports[service]}"
+        return f"{'https' if self.ca_file else 'http'}://127.0.0.1:{self.ports[service]}"
 
     @property
     def aggregator(self) -> AggregatorClient:
@@ -93,7 +109,9 @@ class Release:
         if service not in self.connections:
             file = self.folder / "operator.key"
             file.write_text(self.key("operator"))
-            self.connections[service] = Transport(self.url(service), Token(file=file), patience_s=PATIENCE_S)
+            token = Token(file=file)
+            made = Transport(self.url(service), token, patience_s=PATIENCE_S, ca_file=self.ca_file)
+            self.connections[service] = made
         return self.connections[service]
 
     # -- what happens
@@ -125,10 +143,23 @@ class Release:
         return [pod for pod in pods if pod["status"].get("phase") == "Running"]
 
     def pod(self, component: str) -> str:
-        """The name of a service's pod."""
-        selector = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component={component}"
-        (pod,) = self.cluster.items("pods", selector, namespace=self.namespace)
+        """The name of a service's pod; where there are several, of the one that leads."""
+        pods = self.pods(component)
+        (pod,) = [pod for pod in pods if LEADS in pod["metadata"]["labels"]] or pods
         return str(pod["metadata"]["name"])
+
+    def pods(self, component: str) -> list[dict[str, Any]]:
+        """A service's pods."""
+        selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"
+        return self.cluster.items("pods", selector, namespace=self.namespace)
+
+    def ready(self, component: str) -> set[str]:
+        """The names of a service's pods that are ready."""
+        states = {
+            pod["metadata"]["name"]: {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}
+            for pod in self.pods(component)
+        }
+        return {name for name, conditions in states.items() if conditions.get("Ready") == "True"}
 
     def arm(self, boundary: Boundary) -> None:
         """Let the aggregator stop when it comes to a boundary."""
@@ -143,19 +174,28 @@ class Release:
         """What one would look at."""
         parts = [self.kubectl("get", "pods,jobs", "-o", "wide"), self.kubectl("get", "events")[-4000:]]
         for component in PORTS:
-            parts.append(self.kubectl("logs", f"statefulset/{NAME}-{component}", "--tail", "40"))
+            parts.append(self.kubectl("logs", f"statefulset/{self.full_name}-{component}", "--tail", "40"))
         return "\n".join(parts)
 
 
 @contextmanager
 def release(cluster: Cluster, namespace: str, folder: Path, **labels: str) -> Iterator[Release]:
-    """A namespace to install into; it goes with everything in it, also what an earlier session left."""
-    cluster.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout", "90s")
-    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
-    cluster.apply(document, namespace=namespace)
-    made = Release(cluster, namespace, folder)
+    """A namespace to install into."""
+    with fresh_namespace(cluster, namespace, **labels):
+        made = Release(cluster, namespace, folder)
+        try:
+            yield made
+        finally:
+            made.unforward()
+
+
+@contextmanager
+def fresh_namespace(cluster: Cluster, name: str, **labels: str) -> Iterator[str]:
+    """It goes with everything in it, also what an earlier session left."""
+    cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout", "90s")
+    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    cluster.apply(document, namespace=name)
     try:
-        yield made
+        yield name
     finally:
-        made.unforward()
-        cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
