@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 
 from cluster.authority import Authority
-from cluster.release import PORTS, Release
+from cluster.release import SERVICES, Release
 
 PARTS = Path(__file__).parent / "manifests" / "outside.yaml"
 
@@ -25,7 +25,7 @@ def provide(release: Release) -> None:
         secret("s3", keys),
         secret("s3-wrong", {**keys, "secret-key": "not-it"}),
         secret("s3-tls", authority.vouch("s3")),
-        *(secret(f"{name}-tls", authority.vouch(*hosts(release, name)), "kubernetes.io/tls") for name in PORTS),
+        *(secret(f"{name}-tls", authority.vouch(*hosts(release, name)), "kubernetes.io/tls") for name in SERVICES),
     ]
     release.cluster.apply(*documents, namespace=release.namespace)
     release.kubectl("apply", "-f", str(PARTS))
@@ -35,7 +35,7 @@ def provide(release: Release) -> None:
 
 def addresses(user: str, password: str) -> dict[str, str]:
     """Of each service's database."""
-    return {f"{name}-dsn": f"postgresql://{user}:{password}@postgres/{name}" for name in PORTS}
+    return {f"{name}-dsn": f"postgresql://{user}:{password}@postgres/{name}" for name in SERVICES}
 
 
 def hosts(release: Release, service: str) -> list[str]:

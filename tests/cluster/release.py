@@ -23,13 +23,13 @@ HERE = Path(__file__).parent
 CHART = HERE.parents[1] / "charts" / "pilot"
 VALUES = HERE / "values"
 NAME = "pilot"
-PORTS = {"aggregator": 8600, "registry": 8601}
+SERVICES = ("aggregator", "registry")
 INSTALL_S = 300
 PATIENCE_S = 90
 """A service whose pod was deleted is away for a while."""
 
 # A forward ends when its pod does; the next one finds the pod's successor.
-FORWARD = 'while true; do kubectl -n "$1" port-forward "service/$2" "$3:$4" >/dev/null 2>&1; sleep 0.3; done'
+FORWARD = 'while true; do kubectl -n "$1" port-forward "service/$2" "$3:http" >/dev/null 2>&1; sleep 0.3; done'
 
 
 @dataclass
@@ -66,18 +66,10 @@ class Release:
     def forward(self) -> None:
         """Reach both services from here."""
         port = free_ports()
-        for number, (service, inside) in enumerate(PORTS.items()):
+        for number, service in enumerate(SERVICES):
             self.ports[service] = port + number
-            command = [
-                "bash",
-                "-c",
-                FORWARD,
-                "-",
-                self.namespace,
-                f"{self.full_name}-{service}",
-                str(port + number),
-                str(inside),
-            ]
+            name, here = f"{self.full_name}-{service}", str(port + number)
+            command = ["bash", "-c", FORWARD, "-", self.namespace, name, here]
             self.forwards.append(subprocess.Popen(command, env=self.cluster.environment, start_new_session=True))
 
     def unforward(self) -> None:
@@ -173,7 +165,7 @@ class Release:
     def explain(self) -> str:
         """What one would look at."""
         parts = [self.kubectl("get", "pods,jobs", "-o", "wide"), self.kubectl("get", "events")[-4000:]]
-        for component in PORTS:
+        for component in SERVICES:
             parts.append(self.kubectl("logs", f"statefulset/{self.full_name}-{component}", "--tail", "40"))
         return "\n".join(parts)
 
