@@ -111,6 +111,13 @@ def test_a_download_has_a_claim_a_job_and_the_token():
     assert env["HF_TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": "hub-token", "key": "token"}
 
 
+def test_the_longest_names_still_fit_the_label_that_a_jobs_pods_have():
+    longest = "m" * 40
+    values = f"fullnameOverride: {'f' * 40}\nmodels: [{{name: {longest}, download: {{repository: a/b, size: 1Gi}}}}]"
+    names = [job["metadata"]["name"] for job in of_kind(rendered_with(values), "Job")]
+    assert max(len(name) for name in names) <= 63
+
+
 def test_another_download_is_another_job():
     def name(revision: str) -> str:
         download = f"{{repository: a/b, size: 1Gi, revision: {revision}}}"

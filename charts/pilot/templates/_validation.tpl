@@ -5,6 +5,10 @@
 {{- if not $values.image.registry -}}
 {{- $faults = append $faults "image.registry is empty: name the registry that holds the images (`make images REGISTRY=... PUSH=1`), or write localhost where every node has them" -}}
 {{- end -}}
+{{- $name := include "pilot.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- $faults = append $faults (printf "objects would be called %q, from the release's name or nameOverride: names of Services have lower-case letters, digits and hyphens, and begin with a letter; choose another, or set fullnameOverride" $name) -}}
+{{- end -}}
 {{- if and (gt (int $values.aggregator.replicas) 1) (not $values.aggregator.database.existingSecret) -}}
 {{- $faults = append $faults (printf "aggregator.replicas is %d: SQLite has one writer; give a Postgres in aggregator.database.existingSecret, or leave 1" (int $values.aggregator.replicas)) -}}
 {{- end -}}
