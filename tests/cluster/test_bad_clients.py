@@ -8,7 +8,7 @@ from deployments import run_document
 PARTICIPATION = {
     "quorum": 3,
     "quorum_per_task": 1,
-    "grace_s": 1,
+    "grace_s": 8,
     "start_deadline_s": 20,
     "stall_s": 60,
     "deadline_s": 90,

@@ -106,24 +106,26 @@ def test_the_doctor_finds_both_services_and_the_key(pilot):
 
 def test_what_there_is_can_be_listed_and_described(pilot, walked):
     pilot("wait", f"run/{walked}", "--timeout", "60")
-    for what in (["runs"], ["rounds", walked], ["clients", walked], ["adapters", walked]):
-        for form in ("table", "wide", "json", "yaml", "name"):
-            assert pilot("get", *what, "-o", form).strip()
+    assert walked in pilot("get", "runs", "-o", "wide")
+    assert "4/4" in pilot("get", "rounds", walked)
+    assert "vqa-1" in pilot("get", "clients", walked, "-o", "wide")
+    for form in ("table", "yaml", "name"):
+        assert f"{walked}/global-text" in pilot("get", "adapters", walked, "-o", form)
     adapters = json.loads(pilot("get", "adapters", walked, "-o", "json"))["items"]
     assert {"text", "connector"} <= {item["kind"] for item in adapters}
     for what in (("run", walked), ("round", f"{walked}/1"), ("client", f"{walked}/vqa-1")):
         assert "vqa-1" in pilot("describe", *what)
-    assert "round-1" in pilot("describe", "adapter", f"{walked}/client-vqa-1-text@round-1")
+    assert "round-1" in pilot("describe", "adapter", f"{walked}/global-text@round-1")
     pilot("logs", walked, "--client", "vqa-1", "--round", "1")
 
 
 def test_adapters_are_taken_compared_named_and_verified(pilot, walked):
-    first, second = (f"{walked}/client-{name}-text" for name in ("vqa-1", "cap-1"))
-    pilot("pull", f"{first}@round-1", "--out", "pulled")
+    merged = f"{walked}/global-text"
+    pilot("pull", f"{merged}@round-1", "--out", "pulled")
     assert (pilot.home / "pulled" / "adapter_model.safetensors").exists()
-    assert pilot("diff", first, second).strip()
-    pilot("alias", "set", f"{first}@round-1", "best")
-    assert "best" in pilot("describe", "adapter", f"{first}@best")
+    assert "layer.lora_A.weight" in pilot("diff", f"{walked}/base-text", merged)
+    pilot("alias", "set", f"{merged}@round-1", "best")
+    assert "best" in pilot("describe", "adapter", f"{merged}@best")
     assert "identical" in pilot("verify", walked, "1")
 
 
@@ -143,8 +145,8 @@ def test_a_run_is_validated_paused_resumed_triggered_and_cancelled(pilot):
     pilot("resume", "held")
     pilot("trigger", "held", "--through", "1")
     pilot.release.eventually(lambda: pilot.release.aggregator.run("held").status.published == 1)
-    assert "round_closed" in pilot("retry", "held", "--client", "vqa-1", "--round", "1", code=5)
-    assert "not_held" in pilot("verdict", "held", "count", "--client", "vqa-1", "--reason", "it is well", code=5)
+    assert "wrong_phase" in pilot("retry", "held", "--client", "vqa-1", "--round", "1", code=5)
+    assert "already_planned" in pilot("verdict", "held", "count", "--client", "vqa-1", "--reason", "it is well", code=5)
     pilot("cancel", "held")
     assert "Cancelled" in pilot("get", "runs")
 

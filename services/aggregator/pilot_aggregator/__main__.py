@@ -161,6 +161,7 @@ def put_together(settings: Settings) -> Service:
     def look() -> None:
         federation.now()
         announcements.hand_on()
+        attempts.see_off()
 
     loop = Loop(store, reconciler, settings.tick_s, woken, look)
     return Service(store, federation, registry, attempts, background, reconciler, loop, board, clock, spool)

@@ -156,6 +156,35 @@ def test_stopping_ends_what_is_at_work_and_leaves_the_rest(attempts, store, back
     assert backend.deleted == [launched.job]
 
 
+def test_whose_update_is_sealed_has_succeeded_and_its_job_ends_by_itself(attempts, store, backend, launched):
+    attempts.conclude(store.attempts(UID, 1))
+    assert (the_one(store).state, the_one(store).exit_code) == ("Succeeded", None)
+    assert backend.settled == [launched.job]
+    assert backend.deleted == []
+
+
+def test_a_job_that_does_not_come_to_its_end_is_stopped_after_a_while(attempts, store, backend, clock, launched):
+    attempts.conclude(store.attempts(UID, 1))
+    attempts.see_off()
+    assert backend.deleted == []
+    clock.advance(600)
+    backend.states[launched.job] = JobState("Unknown")
+    attempts.see_off()
+    assert backend.deleted == []
+    backend.states[launched.job] = JobState("Running")
+    attempts.see_off()
+    attempts.see_off()
+    assert backend.deleted == [launched.job]
+
+
+def test_a_job_that_came_to_its_end_is_left_with_its_log(attempts, store, backend, clock, launched):
+    attempts.conclude(store.attempts(UID, 1))
+    clock.advance(600)
+    backend.end(launched.job)
+    attempts.see_off()
+    assert backend.deleted == []
+
+
 LONGEST = "a" * 40
 
 

@@ -245,7 +245,8 @@ def test_the_last_round_evaluates_and_the_run_succeeds(world):
     run = world.to_the_end()
     assert (run.phase, run.published, run.conditions) == ("Succeeded", 2, ())
     assert world.registry.requests[2].manifests == ()
-    assert {a.state for a in world.store.attempts(UID, 2)} == {"Stopped"}
+    assert {a.state for a in world.store.attempts(UID, 2)} == {"Succeeded"}
+    assert not [job for job in world.backend.deleted if "-r2-" in job]
     told = [e.type for e in world.store.events_after(UID, 0) if e.type.startswith(("Round", "Run"))]
     steps = ["RoundSealed", "RoundMeasured", "RoundPlanned", "RoundMerged", "RoundPublished", "RunSucceeded"]
     assert told[-6:] == steps

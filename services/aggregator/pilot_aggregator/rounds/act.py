@@ -120,7 +120,10 @@ class Actor:
         sealed = self.registry.seal(run.uid, round.number)
         reached(Boundary.SEALED)
         self._step(round, "RoundSealed", f"{len(sealed.updates)} updates", sealed=sealed)
-        self.attempts.stop(self.store.attempts(run.uid, round.number), "Stopped", "the round was sealed")
+        answered, known = {update.client for update in sealed.updates}, self.store.attempts(run.uid, round.number)
+        self.attempts.conclude([attempt for attempt in known if attempt.client in answered])
+        late = [attempt for attempt in known if attempt.client not in answered]
+        self.attempts.stop(late, "Stopped", "the round was sealed")
         return True
 
     def _measure(self, run: RunRecord, round: RoundRecord) -> bool:

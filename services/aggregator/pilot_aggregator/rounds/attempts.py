@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 
 from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.canonical import document_digest
@@ -25,6 +26,9 @@ ENDS: Mapping[JobPhase, AttemptState] = {
 }
 """What a job that has come to an end makes of its attempt."""
 
+FAREWELL = timedelta(seconds=120)
+"""From a sealed update to the end of its job; a process that hangs at its exit never comes there."""
+
 REJECTED = 78
 """The exit code of a job that could not be made: bad configuration, which no other attempt will mend."""
 
@@ -46,6 +50,8 @@ class Attempts:
         self._clock = clock
         self._environment = environment
         self._model_path = model_path
+        self._leaving: dict[str, datetime] = {}
+        """Jobs whose attempts are concluded, and until when they may take their leave."""
 
     def launch(self, run: RunRecord, number: int, client: str, attempt: int) -> None:
         """Intend an attempt, then create its job. Killed in between, `follow` creates it from the intent."""
@@ -72,6 +78,27 @@ class Attempts:
                 self._end(attempt, "Lost", "the job is gone and left no result")
             else:
                 self._note(attempt, state)
+
+    def conclude(self, attempts: Iterable[AttemptRecord]) -> None:
+        """End those at work whose update is sealed. Their jobs have done all there was, and end by themselves."""
+        for attempt in attempts:
+            if attempt.state in ACTIVE:
+                self._end(attempt, "Succeeded", "")
+                self._leaving[attempt.job] = self._clock.now() + FAREWELL
+
+    def see_off(self) -> None:
+        """Stop jobs that had done all there was and do not come to their end: they hold a place, or a GPU."""
+        due = [job for job, until in self._leaving.items() if until <= self._clock.now()]
+        try:
+            states = self._backend.observe(due) if due else {}
+            for job in due:
+                state = states.get(job)
+                if state and state.phase not in ENDS and state.phase != "Unknown":
+                    self._backend.delete(job)
+                if state is None or state.phase != "Unknown":
+                    del self._leaving[job]
+        except Exception as error:
+            log.warning("jobs that have nothing to do cannot be stopped now: %s", error)
 
     def stop(self, attempts: Iterable[AttemptRecord], state: AttemptState, reason: str) -> None:
         """End those that are still at work."""
