@@ -17,7 +17,7 @@ PARTICIPATION = {
 
 BAD = {
     "no-image": ("ErrImagePull", "there-is-none", "Next: correct the client's image"),
-    "no-node": ("Unschedulable", "0/1 nodes are available", "Next: let the client ask for less"),
+    "no-node": ("Unschedulable", "Insufficient nvidia.com/gpu", "Next: let the client ask for less"),
     "no-memory": ("OOMKilled", "limit of 20Mi", "Next: raise the client's memory limit"),
     "bad-data": ("told_to", "exit with 65"),
 }

@@ -75,6 +75,11 @@ def test_every_client_of_a_round_is_one_job_of_its_own(restricted: Release, undi
         assert spec["podReplacementPolicy"] == "Failed"
         assert spec["template"]["spec"]["automountServiceAccountToken"] is False
         assert job["metadata"]["ownerReferences"][0]["kind"] == "ConfigMap"
+    files = restricted.kubectl(
+        "exec", trainer_at_work(restricted, "jobs", SLOW), "-c", "trainer", "--", "find", "/run/secrets"
+    )
+    assert "/run/secrets/pilot/token" in files
+    assert "kubernetes.io" not in files
     assert finish(restricted, "jobs") == undisturbed
     restricted.eventually(lambda: not restricted.trainers("jobs"))
 
