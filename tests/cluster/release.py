@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.kubectl import Cluster, eventually
-from deployments import free_ports
+from deployments import free_ports, run_document
 from pilot_aggregator.jobs.kubernetes.labels import LEADS
 from pilot_client.aggregator import AggregatorClient
 from pilot_client.registry import RegistryClient
@@ -27,6 +27,15 @@ SERVICES = ("aggregator", "registry")
 INSTALL_S = 300
 PATIENCE_S = 90
 """A service whose pod was deleted is away for a while."""
+
+PARTICIPATION = {"grace_s": 1, "start_deadline_s": 120, "stall_s": 120, "deadline_s": 240}
+
+
+def brief_run(name: str, **spec: Any) -> dict[str, Any]:
+    """A run of stand-ins without an evaluation round, for who asks what a run survives."""
+    participation = {**PARTICIPATION, **spec.pop("participation", {})}
+    return run_document(name, **{"evaluation": {"samples": 0}, **spec}, participation=participation)
+
 
 # A forward ends when its pod does; the next one finds the pod's successor.
 FORWARD = 'while true; do kubectl -n "$1" port-forward "service/$2" "$3:http" >/dev/null 2>&1; sleep 0.3; done'

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster.release import Release
-from deployments import run_document
+from cluster.release import Release, brief_run
 from pilot_cli.main import app
 
 COMMAND = str(Path(sys.executable).with_name("pilot"))
-PARTICIPATION = {"grace_s": 1, "start_deadline_s": 120, "stall_s": 120, "deadline_s": 240}
-RUN = run_document("walked", rounds=["plain"], participation=PARTICIPATION)
+RUN = brief_run("walked", rounds=["plain"], evaluation={"samples": 8})
 CALL_S = 180
 
 ON_FILES = {"init", "demo", "up", "data", "merge", "predict", "estimate", "explain"}
@@ -137,7 +135,7 @@ def test_runs_are_reported_and_compared(pilot, walked):
 
 
 def test_a_run_is_validated_paused_resumed_triggered_and_cancelled(pilot):
-    file = pilot.file("held.yaml", run_document("held", participation=PARTICIPATION, advance="manual"))
+    file = pilot.file("held.yaml", brief_run("held", advance="manual"))
     pilot("validate", "-f", file)
     pilot("run", "-f", file)
     pilot.release.eventually(lambda: pilot.release.aggregator.run("held").status.published == 0)

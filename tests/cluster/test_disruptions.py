@@ -6,11 +6,10 @@ In a namespace that enforces Pod Security `restricted`, with stand-in trainers.
 import json
 
 import pytest
-from cluster.release import Release
-from deployments import outcome, run_document
+from cluster.release import Release, brief_run
+from deployments import outcome
 from pilot_proto.boundaries import Boundary
 
-PARTICIPATION = {"grace_s": 1, "start_deadline_s": 120, "stall_s": 120, "deadline_s": 240, "attempts": 3}
 CLIENTS = ("vqa-1", "vqa-2", "cap-1", "cap-2")
 SLOW = "cap-1"
 LONG_ENOUGH_S = 8.0
@@ -19,7 +18,7 @@ LONG_ENOUGH_S = 8.0
 
 @pytest.fixture(scope="module")
 def undisturbed(restricted: Release):
-    run = restricted.run(run_document("undisturbed", participation=PARTICIPATION))
+    run = restricted.run(brief_run("undisturbed"))
     assert run.status.phase == "Succeeded", restricted.explain()
     return outcome(restricted, "undisturbed")
 
@@ -31,7 +30,7 @@ def no_faults(restricted: Release):
 
 def start(release: Release, name: str, **participation: int) -> None:
     """Bring a run to where its first training round may start."""
-    asked = run_document(name, participation={**PARTICIPATION, **participation}, advance="manual")
+    asked = brief_run(name, participation=participation, advance="manual")
     release.aggregator.create_run(asked)
     release.eventually(lambda: release.aggregator.run(name).status.published == 0)
 

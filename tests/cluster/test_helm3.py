@@ -5,11 +5,9 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from cluster.release import Release, fresh_namespace
-from deployments import run_document
+from cluster.release import Release, brief_run, fresh_namespace
 
 SERVICES, TRAINERS = "pilot-helm3", "pilot-helm3-trainers"
-PARTICIPATION = {"grace_s": 1, "start_deadline_s": 120, "stall_s": 120, "deadline_s": 240}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def test_helm_test_passes(deployed):
 
 
 def test_a_run_succeeds_in_the_trainers_namespace_and_its_objects_have_the_labels(deployed):
-    run = deployed.run(run_document("odd", rounds=["plain"], participation=PARTICIPATION))
+    run = deployed.run(brief_run("odd", rounds=["plain"]))
     assert run.status.phase == "Succeeded", deployed.explain()
     jobs = deployed.cluster.items("jobs", "pilot.federated/run=odd", namespace=TRAINERS)
     assert len(jobs) >= 4

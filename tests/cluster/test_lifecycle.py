@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pages
 import pytest
-from cluster.release import CHART, NAME, VALUES, Release, release
-from deployments import free_ports, outcome, run_document
+from cluster.release import CHART, NAME, VALUES, Release, brief_run, release
+from deployments import free_ports, outcome
 from minio import Minio
-
-PARTICIPATION = {"grace_s": 1, "start_deadline_s": 120, "stall_s": 120, "deadline_s": 240}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def adapters(deployed: Release):
 
 @pytest.fixture(scope="module")
 def undisturbed(deployed):
-    run = deployed.run(run_document("undisturbed", participation=PARTICIPATION))
+    run = deployed.run(brief_run("undisturbed"))
     assert run.status.phase == "Succeeded", deployed.explain()
     return outcome(deployed, "undisturbed")
 
@@ -44,7 +42,7 @@ def test_helm_test_passes(deployed):
 
 
 def test_an_upgrade_and_a_rollback_in_the_middle_of_a_run_change_nothing_of_it(deployed, undisturbed):
-    deployed.aggregator.create_run(run_document("upgraded", participation=PARTICIPATION, advance="manual"))
+    deployed.aggregator.create_run(brief_run("upgraded", advance="manual"))
     deployed.eventually(lambda: deployed.aggregator.run("upgraded").status.published == 0)
     deployed.faults(cap_1={"hang": {"1": 10.0}})
     before = deployed.key("operator")

@@ -3,13 +3,12 @@
 import json
 
 import pytest
-from cluster.release import Release
-from deployments import outcome, run_document
+from cluster.release import Release, brief_run
+from deployments import outcome
 from pilot_aggregator.jobs.kubernetes.labels import LEADS
 from pilot_aggregator.jobs.kubernetes.signpost import pod_of
 from pilot_proto.boundaries import Boundary
 
-PARTICIPATION = {"grace_s": 1, "start_deadline_s": 120, "stall_s": 120, "deadline_s": 240}
 FIGURES = """
 from urllib.request import urlopen
 print(urlopen("https://localhost:8600/metrics").read().decode())
@@ -30,7 +29,7 @@ def holder(release: Release) -> tuple[str, int]:
 
 @pytest.fixture(scope="module")
 def undisturbed(two_aggregators: Release):
-    run = two_aggregators.run(run_document("undisturbed", participation=PARTICIPATION))
+    run = two_aggregators.run(brief_run("undisturbed"))
     assert run.status.phase == "Succeeded", two_aggregators.explain()
     return outcome(two_aggregators, "undisturbed")
 
@@ -56,7 +55,7 @@ def test_helm_test_passes_over_tls(two_aggregators: Release):
 
 
 def test_a_leader_that_is_killed_is_followed_and_the_same_bytes_are_published(two_aggregators: Release, undisturbed):
-    two_aggregators.aggregator.create_run(run_document("killed", participation=PARTICIPATION, advance="manual"))
+    two_aggregators.aggregator.create_run(brief_run("killed", advance="manual"))
     two_aggregators.eventually(lambda: two_aggregators.aggregator.run("killed").status.published == 0)
     first, term = holder(two_aggregators)
     two_aggregators.arm(Boundary.JOB_STARTED)
