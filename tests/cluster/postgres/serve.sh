@@ -15,4 +15,4 @@ CREATE DATABASE registry OWNER pilot;
 SQL
   pg_ctl --silent --wait stop
 fi
-exec postgres -c listen_addresses='*' -k /tmp -c fsync=off
+exec postgres -c listen_addresses='*' -k /tmp -c fsync=off -c jit=off

@@ -49,6 +49,15 @@ def test_a_size_is_told_for_people(count, told):
     assert output.size(count) == told
 
 
+def test_a_long_sentence_takes_lines_and_no_room_of_other_columns(monkeypatch, capsys):
+    monkeypatch.setattr(output, "console", Console(width=60))
+    said = "Unschedulable: " + "no node has what it asks for, " * 6
+    output.print_table(["CLIENT", "STATE", "MESSAGE"], [["grounding-1", "Pending", said]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("grounding-1  Pending  Unschedulable:")
+    assert " ".join(" ".join(line[22:] for line in lines[1:]).split()) == said.strip()
+
+
 @pytest.mark.parametrize(
     ("value", "metric", "told"),
     [
