@@ -135,3 +135,16 @@ def test_a_cancelled_run_leaves_no_job_at_work(restricted: Release):
     restricted.aggregator.cancel("cancelled")
     assert restricted.wait("cancelled").status.phase == "Cancelled"
     restricted.eventually(lambda: not restricted.trainers("cancelled"))
+
+
+def test_when_every_run_has_ended_no_job_is_at_work_and_none_was_made_twice(restricted: Release):
+    assert {run.status.phase for run in restricted.aggregator.runs().items} <= {"Succeeded", "Cancelled"}
+
+    def at_work():
+        jobs = restricted.cluster.items("jobs", "pilot.federated/run", namespace=restricted.namespace)
+        return [job["metadata"]["name"] for job in jobs if job["status"].get("active")]
+
+    restricted.eventually(lambda: not at_work())
+    pods = restricted.cluster.items("pods", "pilot.federated/run", namespace=restricted.namespace)
+    of_jobs = [pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] for pod in pods]
+    assert len(of_jobs) == len(set(of_jobs))
