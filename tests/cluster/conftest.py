@@ -11,12 +11,22 @@ from cluster.release import release
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
+LONGEST = "test_digits.py"
+SHARING = ("outside", "two_aggregators")
+"""Fixtures of the session: whoever asks for one must run where the others do."""
+
+
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(1500))
+    ours = [item for item in items if here in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.cluster)
+        item.add_marker(pytest.mark.timeout(1500))
+        # Workers take whole files, but for what shares a namespace.
+        shared = any(name in item.fixturenames for name in SHARING)
+        item.add_marker(pytest.mark.xdist_group("outside" if shared else item.path.stem))
+    # Real training keeps the cores busy, the others wait for the cluster: begun first, it is done when they are.
+    items.sort(key=lambda item: item in ours and item.path.name != LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,9 @@ bring_up() {
 }
 
 run_tests() {
-  OMP_NUM_THREADS=1 PILOT_REQUIRE=cluster .venv/bin/pytest tests/cluster -m cluster --durations 0 "$@"
+  # Two at a time: most of them wait for the kubelet.
+  OMP_NUM_THREADS=1 PILOT_REQUIRE=cluster \
+    .venv/bin/pytest tests/cluster -m cluster -n 2 --dist loadgroup --durations 25 "$@"
 }
 
 command=$1
