@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 from chart.rendering import NAMESPACE, SETS, job_templates, of_kind, rendered
+from chart.schemas import FOREIGN
 from cluster.kubectl import Cluster
 from cluster.release import fresh_namespace
 from pilot_aggregator.jobs.backend import JobRequest
@@ -12,8 +13,6 @@ from pilot_aggregator.jobs.kubernetes.render import render
 
 NAMESPACES = (NAMESPACE, "pilot-trainers")
 """As the renders have them."""
-OF_OTHERS = {"HTTPRoute", "ServiceMonitor"}
-"""Kinds that this cluster knows only where somebody has installed them."""
 ACCESS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
 
 AGGREGATOR = {
@@ -62,7 +61,7 @@ def accepted(cluster: Cluster, things: list) -> int:
 
 @pytest.mark.parametrize("name", SETS)
 def test_the_server_would_take_every_object_and_a_job_of_every_client(empty, name):
-    things = [thing for thing in rendered(name) if thing["kind"] not in OF_OTHERS]
+    things = [thing for thing in rendered(name) if thing["kind"] not in FOREIGN]
     # The server takes no pod, not even on trial, whose account is not there.
     empty.kubectl("apply", "-f", "-", namespace="", text=json.dumps(listed(of_kind(things, "ServiceAccount"))))
     assert accepted(empty, [*things, *jobs_of(things)]) == len(things) + len(job_templates(things))
