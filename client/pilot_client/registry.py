@@ -5,7 +5,7 @@ from typing import Any
 
 from pilot_proto.assignment import AdapterRef
 from pilot_proto.canonical import canonical_bytes
-from pilot_proto.grant import Grant, Publication, PublishRequest, RoundView, SealedRound
+from pilot_proto.grant import Grant, Handed, Publication, PublishRequest, RoundView, SealedRound
 from pilot_proto.manifest import Committed, Manifest
 
 from pilot_client.parts import PART_BYTES, PartedUpload
@@ -21,6 +21,11 @@ class RegistryClient:
     def put_grant(self, grant: Grant) -> None:
         path = f"{PREFIX}/grants/{grant.uid}/{grant.round}/{grant.client}"
         self.transport.request("PUT", path, content=canonical_bytes(grant))
+
+    def hand_out(self, uid: str, round: int, client: str, handed: Handed) -> None:
+        """Let a client read what its round published for it, before or without a next round."""
+        path = f"{PREFIX}/grants/{uid}/{round}/{client}/handed"
+        self.transport.request("PUT", path, content=canonical_bytes(handed))
 
     def revoke_grants(self, uid: str) -> None:
         self.transport.request("DELETE", f"{PREFIX}/grants/{uid}")

@@ -31,6 +31,12 @@ class Grant(Stored):
     """Versions that this client may read because the method hands them to it."""
 
 
+class Handed(Stored):
+    """What a published round hands to a client although no later round has: it is to be read for an export."""
+
+    commits: tuple[Commit, ...]
+
+
 class AdmittedUpdate(Stored):
     client: str
     task: str

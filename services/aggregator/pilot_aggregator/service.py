@@ -13,6 +13,7 @@ from pilot_aggregator.clock import Clock
 from pilot_aggregator.federation import FederationFile
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
+from pilot_aggregator.rounds.exports import Exports
 from pilot_aggregator.rounds.phases import Verb, refusal
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.rounds.view import run_view
@@ -28,6 +29,7 @@ class Service:
     federation: FederationFile
     registry: RegistryClient
     attempts: Attempts
+    exports: Exports
     background: Background
     reconciler: Reconciler
     loop: Loop

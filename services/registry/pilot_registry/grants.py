@@ -1,7 +1,9 @@
 """Grants: what one client may do in one round of one run."""
 
+from collections.abc import Iterable
+
 from pilot_http.problems import Conflict, Invalid, NotFound, coded
-from pilot_proto.canonical import canonical_bytes
+from pilot_proto.canonical import Commit, canonical_bytes
 from pilot_proto.grant import Grant
 from pilot_proto.names import PREPARER, check_name
 from sqlalchemy import func, select
@@ -9,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from pilot_registry.context import Registry
 from pilot_registry.errors import Refused, RoundClosed
-from pilot_registry.records import Granted, Revoked
-from pilot_registry.tables import GrantRow, Namespace, Round
+from pilot_registry.records import Granted, HandedOut, Revoked
+from pilot_registry.tables import GrantRow, Namespace, Readable, Round
 
 RELEASED = "released"
 """The namespace of versions that outlive their run; no run may be called so."""
@@ -36,6 +38,26 @@ def put_grant(registry: Registry, grant: Grant, by: str) -> bool:
         registry.journal.append(session, Granted(grant=document), by)
     registry.journal.drain()
     return True
+
+
+def hand_out(registry: Registry, uid: str, number: int, client: str, commits: Iterable[Commit], by: str) -> None:
+    """Let a client read versions beside those that its grant in a published round names. The same again does nothing.
+
+    Raises:
+        NotFound: it has no grant there.
+        Conflict: `not_published`.
+    """
+    with registry.database.writing() as session:
+        if session.get(GrantRow, (uid, number, client)) is None:
+            raise NotFound(f"{client!r} has no grant in round {number} of {uid!r}")
+        if session.get_one(Round, (uid, number)).publication is None:
+            raise coded(Conflict, "not_published", f"round {number} has not published anything to hand out")
+        known = select(Readable.commit).where(Readable.uid == uid, Readable.number == number, Readable.client == client)
+        more = sorted(set(commits) - set(session.scalars(known)))
+        if more:
+            fact = HandedOut(uid=uid, round=number, client=client, commits=tuple(more))
+            registry.journal.append(session, fact, by)
+    registry.journal.drain()
 
 
 def revoke(registry: Registry, uid: str, by: str) -> None:

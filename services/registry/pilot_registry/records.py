@@ -33,6 +33,16 @@ class Revoked(Stored):
     uid: str
 
 
+class HandedOut(Stored):
+    """A client may read more of what its published round made than any grant has named."""
+
+    type: Literal["handed-out"] = "handed-out"
+    uid: str
+    round: int
+    client: str
+    commits: tuple[Commit, ...]
+
+
 class Accepted(Stored):
     """A client's update is in."""
 
@@ -86,7 +96,7 @@ class Released(Stored):
     manifest: str
 
 
-Fact = Granted | Revoked | Accepted | Sealed | Published | Retired | AliasMoved | Released
+Fact = Granted | Revoked | HandedOut | Accepted | Sealed | Published | Retired | AliasMoved | Released
 
 
 class Entry(Stored):

@@ -16,6 +16,7 @@ from pilot_registry.records import (
     Entry,
     Fact,
     Granted,
+    HandedOut,
     Published,
     Released,
     Retired,
@@ -73,6 +74,14 @@ def _(fact: Revoked, session: Session, entry: Entry) -> tuple[str, str]:
     session.execute(revoke.values(revoked_at=entry.at))
     run = session.scalar(select(Namespace.run).where(Namespace.uid == fact.uid))
     return run or fact.uid, ""
+
+
+@_apply.register
+def _(fact: HandedOut, session: Session, entry: Entry) -> tuple[str, str]:
+    place = {"uid": fact.uid, "number": fact.round, "client": fact.client}
+    session.add_all(Readable(**place, commit=commit) for commit in fact.commits)
+    run = session.get_one(Round, (fact.uid, fact.round)).run
+    return f"{run}/{fact.round}/{fact.client}", f"{len(fact.commits)} versions"
 
 
 @_apply.register

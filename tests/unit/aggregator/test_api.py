@@ -640,7 +640,7 @@ def test_viewers_look_operators_change_and_a_trainer_has_four_routes_of_its_own(
     verb = template.rpartition("/")[2]
     if (method, verb) in TRAINERS and "/clients/{client}/" in template:
         expected = "client"
-    elif method == "POST" or verb in ("logs", "updates"):
+    elif method == "POST" or verb in ("logs", "updates", "export"):
         expected = "operator"
     else:
         expected = "viewer"

@@ -26,6 +26,21 @@ class JobRequest:
     labels: dict[str, str] = field(default_factory=dict)
     deadline_s: int = 86400
     """Once started, it is ended after so long, whatever becomes of the orchestrator."""
+    command: tuple[str, ...] = ()
+    """Another program than a trainer's, with what the client's trainers have; it computes nothing and needs no
+    accelerator."""
+
+
+@dataclass(frozen=True)
+class StatePlace:
+    """Where a job's client keeps its private state, for people."""
+
+    namespace: str = ""
+    claim: str = ""
+    path: str = ""
+    """Where `pod` has it."""
+    pod: Rendered = field(default_factory=dict)
+    """One that mounts it for reading, and waits."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,9 @@ class JobBackend(Protocol):
         Raises:
             JobRejected: nothing can be made of the request.
         """
+
+    def state_place(self, job: Rendered) -> StatePlace:
+        """Where the private state is that a rendered job works on. Pure."""
 
     def create(self, name: str, job: Rendered) -> None:
         """Make the job exist. The same again does nothing.

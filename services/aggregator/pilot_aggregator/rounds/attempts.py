@@ -97,6 +97,22 @@ class Attempts:
                 found[client] = refusal
         return found
 
+    def told(self, run: RunRecord, number: int, client: str) -> dict[str, str]:
+        """The environment of every job of a client in a round, whatever the job does.
+
+        Raises:
+            FileNotFoundError: nobody knows any more where the base model is.
+        """
+        return {
+            **self._environment,
+            "PILOT_RUN": run.name,
+            "PILOT_ROUND": str(number),
+            "PILOT_CLIENT": client,
+            "PILOT_MODEL_DIR": self._model_path(run.model.name),
+            # As it was when the run started: the federation may have changed since. Round 0 needs none.
+            "PILOT_DATA_DIR": next((member.data for member in run.clients if member.name == client), ""),
+        }
+
     def figures(self) -> Iterable[Metric]:
         """The backend's own."""
         return self._backend.figures()
@@ -150,17 +166,8 @@ class Attempts:
     def _request(self, run: RunRecord, number: int, client: str, attempt: int) -> JobRequest:
         numbers = {"round": str(number), "attempt": str(attempt)}
         labels = {"run": run.name, "run-uid": run.uid, "client": client, **numbers}
-        environment = {
-            **self._environment,
-            "PILOT_RUN": run.name,
-            "PILOT_ROUND": str(number),
-            "PILOT_CLIENT": client,
-            "PILOT_MODEL_DIR": self._model_path(run.model.name),
-            # As it was when the run started: the federation may have changed since. Round 0 needs none.
-            "PILOT_DATA_DIR": next((member.data for member in run.clients if member.name == client), ""),
-        }
         name, deadline_s = job_name(run.uid, number, client, attempt), run.spec.participation.deadline_s
-        return JobRequest(name, client, environment, labels, deadline_s)
+        return JobRequest(name, client, self.told(run, number, client), labels, deadline_s)
 
 
 def _telling(attempt: AttemptRecord, state: JobState) -> str | None:

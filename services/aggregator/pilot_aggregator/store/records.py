@@ -7,6 +7,7 @@ from typing import Any
 from pilot_proto.assignment import AdapterRef, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.federation import Client
 from pilot_proto.grant import Publication, SealedRound
+from pilot_proto.personal_model import Point
 from pilot_proto.plan import Ledger, MergePlan
 from pilot_proto.run import Condition, Phase, RunSpec
 from pilot_proto.training import Program
@@ -101,6 +102,29 @@ class AttemptRecord:
     exit_code: int | None
     message: str
     intended_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """A Job that makes a client's personal model."""
+
+    uid: str
+    number: int
+    client: str
+    point: Point
+    merge_lora: bool
+    sequence: int
+    """Among the Jobs for this very model, one after the other."""
+    job: str
+    folder: str
+    rendered: Rendered
+    state: AttemptState
+    created: bool
+    exit_code: int | None
+    message: str
+    requested_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
 

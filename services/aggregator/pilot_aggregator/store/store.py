@@ -28,6 +28,7 @@ from pilot_aggregator.rounds.decide import ACTIVE
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables as t
 from pilot_aggregator.store.documents import dump, load
+from pilot_aggregator.store.exports import ExportBook
 from pilot_aggregator.store.records import (
     AssignmentRecord,
     AttemptRecord,
@@ -84,6 +85,7 @@ class Store:
         self._engine = engine
         self._writer = writer(engine)
         self._fence = NO_TERM if fenced else None
+        self.exports = ExportBook(engine, self._writing)
 
     # -- who leads
 
@@ -154,6 +156,11 @@ class Store:
         with self._engine.connect() as sql:
             row = sql.execute(_runs().where(t.runs.c.name == name)).first()
             return _run(row) if row else None
+
+    def run_of(self, uid: str) -> RunRecord:
+        """The run of a uid that another record has."""
+        with self._engine.connect() as sql:
+            return _run(sql.execute(_runs().where(t.runs.c.uid == uid)).one())
 
     def runs(self, phase: str | None, limit: int, after: tuple[datetime, str] | None) -> list[RunRecord]:
         """The newest first."""

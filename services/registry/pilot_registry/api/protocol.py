@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from pilot_registry import grants, rounds, updates
 from pilot_registry.admission import upload
 from pilot_registry.context import InRegistry
-from pilot_registry.strictly import MAX_BODY_BYTES, GrantBody, ManifestBody, PublishBody
+from pilot_registry.strictly import MAX_BODY_BYTES, GrantBody, HandedBody, ManifestBody, PublishBody
 
 router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["protocol"])
 files = APIRouter(prefix=PREFIX, tags=["protocol"])
@@ -36,6 +36,12 @@ def put_grant(
     if not grants.put_grant(registry, body, str(caller)):
         response.status_code = status.HTTP_200_OK
     return body
+
+
+@router.put("/grants/{uid}/{n}/{client}/handed", status_code=status.HTTP_204_NO_CONTENT)
+def put_handed(uid: Uid, n: Round, client: str, body: HandedBody, caller: Caller, registry: InRegistry) -> None:
+    """Let a client read what its round published for it, before or without a next round: for an export."""
+    grants.hand_out(registry, uid, n, client, body.commits, str(caller))
 
 
 @router.delete("/grants/{uid}", status_code=status.HTTP_204_NO_CONTENT)

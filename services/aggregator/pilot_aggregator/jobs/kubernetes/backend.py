@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from pilot_aggregator.jobs.backend import JobConflict, JobRejected, JobRequest, JobState, Rendered
+from pilot_aggregator.jobs.backend import JobConflict, JobRejected, JobRequest, JobState, Rendered, StatePlace
 from pilot_aggregator.jobs.kubernetes import labels
 from pilot_aggregator.jobs.kubernetes.anchors import Anchors, time_to_live
 from pilot_aggregator.jobs.kubernetes.api import EVENTS, JOBS, PODS, Cluster, Kind, NotNow, Refused
 from pilot_aggregator.jobs.kubernetes.listing import Listing
 from pilot_aggregator.jobs.kubernetes.mirror import Mirror, Shelf
 from pilot_aggregator.jobs.kubernetes.render import render
+from pilot_aggregator.jobs.kubernetes.state_volume import state_place
 from pilot_aggregator.jobs.kubernetes.templates import JobTemplates, Object
 
 log = logging.getLogger(__name__)
@@ -67,8 +68,11 @@ class KubernetesBackend:
             raise JobRejected(f"NoTemplate: there is no Job template for {request.client!r}, only for {known}")
         return render(request, template, self._namespace)
 
+    def state_place(self, job: Rendered) -> StatePlace:
+        return state_place(job)
+
     def create(self, name: str, job: Rendered) -> None:
-        self.mirror.jobs.add(self._do(self._create(name, job)))
+        self._do(self._create(name, job))
 
     def try_out(self, name: str, job: Rendered) -> str:
         return self._do(self._try_out(job))
@@ -135,9 +139,13 @@ class KubernetesBackend:
             self._keep(self._loop.create_task(listing.run()))
         self._keep(self._loop.create_task(self._sweep()))
 
-    async def _create(self, name: str, job: Rendered) -> Object:
+    async def _create(self, name: str, job: Rendered) -> None:
+        marks = job["metadata"]["labels"]
+        async with self._anchors.owner(marks[labels.RUN_UID], marks[labels.RUN]) as owner:
+            self.mirror.jobs.add(await self._made(name, job, owner))
+
+    async def _made(self, name: str, job: Rendered, owner: Object) -> Object:
         marks, notes = job["metadata"]["labels"], job["metadata"]["annotations"]
-        owner = await self._anchors.owner(marks[labels.RUN_UID], marks[labels.RUN])
         # These two are not of the Job as it was rendered: an owner has its uid from the cluster, and a successor that
         # finds the Job has another fence.
         bound = {
