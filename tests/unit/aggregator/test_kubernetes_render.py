@@ -189,10 +189,10 @@ def document(**templates):
     }
 
 
-def written(folder, document):
-    file = folder / "jobs.yaml"
-    file.write_text(yaml.safe_dump(document))
-    return file
+def written(folder, *documents):
+    for number, document in enumerate(documents):
+        (folder / f"jobs-{number}.yaml").write_text(yaml.safe_dump(document))
+    return folder
 
 
 def test_templates_are_read_with_everything_that_the_cluster_knows_and_we_do_not(tmp_path):
@@ -200,6 +200,16 @@ def test_templates_are_read_with_everything_that_the_cluster_knows_and_we_do_not
     assert templates.spec.namespace == "trainers"
     assert templates.of("base") == TEMPLATE
     assert templates.of("vqa-1") is None
+
+
+def test_templates_may_stand_in_several_documents(tmp_path):
+    templates = read_templates(written(tmp_path, document(base=TEMPLATE), document(one=TEMPLATE, two=GPU_TEMPLATE)))
+    assert [templates.of(name) for name in ("base", "one", "two")] == [TEMPLATE, TEMPLATE, GPU_TEMPLATE]
+
+
+def test_a_folder_without_templates_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"jobs\.yaml"):
+        read_templates(tmp_path)
 
 
 def without_trainer():
@@ -227,4 +237,4 @@ def test_templates_that_cannot_be_used_are_refused_with_the_place(tmp_path, docu
 def test_a_file_that_is_not_yaml_is_refused(tmp_path):
     (tmp_path / "jobs.yaml").write_text("{")
     with pytest.raises(InvalidDocument, match=r"jobs\.yaml"):
-        read_templates(tmp_path / "jobs.yaml")
+        read_templates(tmp_path)
