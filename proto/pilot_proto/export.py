@@ -44,6 +44,7 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     assignment.Assignment,
     assignment.AssignmentView,
     grant.Grant,
+    grant.RoundGrants,
     grant.Handed,
     grant.SealedRound,
     grant.RoundView,

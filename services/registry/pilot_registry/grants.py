@@ -1,6 +1,6 @@
 """Grants: what one client may do in one round of one run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pilot_http.problems import Conflict, Invalid, NotFound, coded
 from pilot_proto.canonical import Commit, canonical_bytes
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pilot_registry.context import Registry
 from pilot_registry.errors import Refused, RoundClosed
-from pilot_registry.records import Granted, HandedOut, Revoked
+from pilot_registry.records import Granted, HandedOut, Revoked, RoundGranted
 from pilot_registry.tables import GrantRow, Namespace, Readable, Round
 
 RELEASED = "released"
@@ -24,20 +24,53 @@ def put_grant(registry: Registry, grant: Grant, by: str) -> bool:
     Raises:
         Conflict: `grant_differs`, `name_taken`, `round_closed`.
     """
-    _check_names(grant)
-    document = canonical_bytes(grant).decode()
     with registry.database.writing() as session:
-        found = session.get(GrantRow, (grant.uid, grant.round, grant.client))
-        if found is not None:
-            if found.document != document:
-                raise coded(Conflict, "grant_differs", f"{_place(grant)} has another grant already")
-            return False
-        _check_namespace(session, grant)
-        if sealed(session, grant.uid, grant.round):
-            raise RoundClosed(f"round {grant.round} of {grant.run} is sealed; no grant can join it")
-        registry.journal.append(session, Granted(grant=document), by)
+        fresh = _fresh(session, [grant])
+        if fresh:
+            registry.journal.append(session, Granted(grant=fresh[0]), by)
     registry.journal.drain()
-    return True
+    return bool(fresh)
+
+
+def put_grants(registry: Registry, uid: str, number: int, grants: Sequence[Grant], by: str) -> bool:
+    """Store the grants of a round, in one transaction; True when any is new.
+
+    Raises:
+        Conflict: as `put_grant`, and then none of them is stored.
+        Invalid: one is of another round, or a client has two.
+    """
+    if any((grant.uid, grant.round) != (uid, number) for grant in grants):
+        raise Invalid("a grant names another run or round than the path")
+    if len({grant.client for grant in grants}) < len(grants) or len({grant.run for grant in grants}) > 1:
+        raise Invalid("each client of a round has one grant, and all are of one run")
+    with registry.database.writing() as session:
+        fresh = _fresh(session, grants)
+        if fresh:
+            registry.journal.append(session, RoundGranted(uid=uid, round=number, grants=tuple(fresh)), by)
+    registry.journal.drain()
+    return bool(fresh)
+
+
+def _fresh(session: Session, grants: Sequence[Grant]) -> list[str]:
+    """The documents of those grants of one round that are not there yet; raises as `put_grant` does."""
+    if not grants:
+        return []
+    first, fresh = grants[0], []
+    there = select(GrantRow.client, GrantRow.document)
+    rows = session.execute(there.where(GrantRow.uid == first.uid, GrantRow.number == first.round))
+    known = {row.client: row.document for row in rows}
+    for grant in grants:
+        _check_names(grant)
+        document = canonical_bytes(grant).decode()
+        if known.get(grant.client, document) != document:
+            raise coded(Conflict, "grant_differs", f"{_place(grant)} has another grant already")
+        if grant.client not in known:
+            fresh.append(document)
+    if fresh:
+        _check_namespace(session, first)
+        if sealed(session, first.uid, first.round):
+            raise RoundClosed(f"round {first.round} of {first.run} is sealed; no grant can join it")
+    return fresh
 
 
 def hand_out(registry: Registry, uid: str, number: int, client: str, commits: Iterable[Commit], by: str) -> None:

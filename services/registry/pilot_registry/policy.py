@@ -14,6 +14,7 @@ OPERATOR: frozenset[Access] = frozenset({"operator"})
 ADMIN: frozenset[Access] = frozenset({"admin"})
 
 POLICY: PolicyTable = {
+    ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}"): AGGREGATOR,
     ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}"): AGGREGATOR,
     ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}/handed"): AGGREGATOR,
     ("DELETE", f"{PREFIX}/grants/{{uid}}"): AGGREGATOR,

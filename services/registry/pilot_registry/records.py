@@ -26,6 +26,15 @@ class Granted(Stored):
     grant: str
 
 
+class RoundGranted(Stored):
+    """All clients of a round may take part in it."""
+
+    type: Literal["round-granted"] = "round-granted"
+    uid: str
+    round: int
+    grants: tuple[str, ...]
+
+
 class Revoked(Stored):
     """The open grants of a run have ended without a seal."""
 
@@ -96,7 +105,7 @@ class Released(Stored):
     manifest: str
 
 
-Fact = Granted | Revoked | HandedOut | Accepted | Sealed | Published | Retired | AliasMoved | Released
+Fact = Granted | RoundGranted | Revoked | HandedOut | Accepted | Sealed | Published | Retired | AliasMoved | Released
 
 
 class Entry(Stored):

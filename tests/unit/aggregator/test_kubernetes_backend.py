@@ -262,6 +262,14 @@ def test_an_object_that_cannot_be_read_harms_no_other(api, backend):
     until(backend, "Succeeded")
 
 
+def test_an_object_of_a_list_that_cannot_be_read_harms_no_other(api, backend, tmp_path):
+    create(backend)
+    api.put("jobs", {"metadata": {"name": "other"}, "spec": None})
+    successor = backend_on(api, tmp_path)
+    assert state(successor).phase == "Pending"
+    successor.close()
+
+
 def test_who_cannot_be_asked_is_unknown_and_not_lost(api, backend, monkeypatch):
     monkeypatch.setattr("pilot_aggregator.jobs.kubernetes.mirror.SILENCE_S", 0.0)
     create(backend)

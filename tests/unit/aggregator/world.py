@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import databases
 import yaml
@@ -208,6 +208,7 @@ def published_of(number: int, slots: Iterable[AdapterRef]) -> Publication:
 class FakeBackend:
     """Jobs as a dictionary. A test moves them."""
 
+    calls_at_once: ClassVar[int] = 2
     jobs: dict[str, Rendered] = field(default_factory=dict)
     states: dict[str, JobState] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
@@ -288,8 +289,8 @@ class FakeRegistry:
     files: dict[str, bytes] = field(default_factory=dict)
     """What can be downloaded, and what was uploaded, by digest."""
 
-    def put_grant(self, grant: Grant) -> None:
-        self.grants[grant.round, grant.client] = grant
+    def put_grants(self, uid: str, number: int, grants: Iterable[Grant]) -> None:
+        self.grants |= {(number, grant.client): grant for grant in grants}
 
     def hand_out(self, uid: str, number: int, client: str, handed: Handed) -> None:
         if self.away:
@@ -299,8 +300,9 @@ class FakeRegistry:
     def revoke_grants(self, uid: str) -> None:
         self.revoked += 1
 
-    def round(self, uid: str, number: int) -> RoundView:
-        return self.views.get(number, RoundView())
+    def round(self, uid: str, number: int, known: int = 0) -> RoundView:
+        view = self.views.get(number, RoundView())
+        return view.model_copy(update={"admitted": view.admitted[known:], "total": len(view.admitted)})
 
     def seal(self, uid: str, number: int) -> SealedRound:
         updates = tuple(sorted(self.round(uid, number).admitted, key=lambda update: update.client))

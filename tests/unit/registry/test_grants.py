@@ -2,7 +2,7 @@
 
 from databases import every_database  # noqa: F401
 from pilot_proto.canonical import canonical_bytes
-from pilot_proto.grant import Handed
+from pilot_proto.grant import Grant, Handed, RoundGrants
 from unit.registry.world import UID, World, problem, safetensors, tensors
 
 
@@ -70,6 +70,40 @@ def test_a_revoked_grant_gives_nothing_to_read(world: World):
 
 def test_revoking_an_unknown_run_is_404(world: World):
     assert problem(world.call("aggregator", "DELETE", "/grants/nobody")) == (404, "not_found")
+
+
+def put_all(world: World, *grants: Grant, round_: int = 1):
+    path = f"/grants/{UID}/{round_}"
+    return world.call("aggregator", "PUT", path, content=canonical_bytes(RoundGrants(grants=grants)))
+
+
+def test_the_grants_of_a_round_are_given_at_once_and_repeated_without_effect(world: World):
+    wanted = [world.grant_for(client, readable=(world.schema["connector"].commit,)) for client in ("vqa-1", "vqa-2")]
+    assert put_all(world, *wanted).status_code == 201
+    assert put_all(world, *wanted).status_code == 200
+    assert world.put_grant(wanted[0]).status_code == 200
+    assert put_all(world, *wanted, world.grant_for("caption-1")).status_code == 201
+    world.answer("vqa-1", readable=wanted[0].readable)
+    base = "//digits/base-connector/resolve/main/model.safetensors"
+    assert world.call("client:vqa-2", "GET", base).status_code == 200
+
+
+def test_of_grants_that_are_given_at_once_all_are_stored_or_none(world: World):
+    world.grant("vqa-2")
+    answer = put_all(world, world.grant_for("vqa-1"), world.grant_for("vqa-2", task="caption"))
+    assert problem(answer) == (409, "grant_differs")
+    assert problem(world.put(safetensors(tensors(1)))) == (409, "stale_round")
+    assert problem(put_all(world, world.grant_for("vqa-1"), world.grant_for("ui"))) == (422, "invalid")
+    twice = put_all(world, world.grant_for("vqa-1"), world.grant_for("vqa-1"))
+    assert problem(twice) == (422, "invalid")
+    assert problem(put_all(world, world.grant_for("vqa-1"), round_=2)) == (422, "invalid")
+    assert problem(world.put(safetensors(tensors(1)))) == (409, "stale_round")
+
+
+def test_no_grants_join_a_sealed_round(world: World):
+    world.answer()
+    world.seal()
+    assert problem(put_all(world, world.grant_for("vqa-1"), world.grant_for("vqa-2"))) == (409, "round_closed")
 
 
 def published(world: World) -> dict[str, str]:

@@ -62,6 +62,9 @@ class JobBackend(Protocol):
     Every verb that changes something raises OSError for: not now, try again.
     """
 
+    calls_at_once: int
+    """How many calls from as many threads it can make good use of."""
+
     def render(self, request: JobRequest) -> Rendered:
         """The job in the backend's own terms. Pure.
 

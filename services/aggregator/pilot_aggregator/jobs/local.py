@@ -38,6 +38,8 @@ CANNOT_START = 71
 class LocalBackend:
     """Runs at most `len(slots)` jobs at a time; each slot is a set of environment variables, such as a GPU's."""
 
+    calls_at_once = 1
+
     def __init__(
         self,
         folder: Path,

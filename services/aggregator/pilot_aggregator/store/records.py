@@ -1,5 +1,6 @@
 """Rows as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,9 +29,9 @@ class RunRecord:
     spec: RunSpec
     clients: tuple[Client, ...]
     model: ModelRef
-    slots: dict[str, AdapterRef]
+    slots: Mapping[str, AdapterRef]
     """After the last published round."""
-    accepted: dict[str, tuple[PrivateStateRef, ...]]
+    accepted: Mapping[str, tuple[PrivateStateRef, ...]]
     phase: Phase
     conditions: tuple[Condition, ...]
     round: int
@@ -96,7 +97,7 @@ class AttemptRecord:
     client: str
     attempt: int
     job: str
-    rendered: Rendered
+    """Its name; the job itself is read only to create it."""
     state: AttemptState
     created: bool
     exit_code: int | None
@@ -104,6 +105,25 @@ class AttemptRecord:
     intended_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Intent:
+    """An attempt that is about to be made."""
+
+    client: str
+    attempt: int
+    job: str
+    rendered: Rendered
+
+
+@dataclass(frozen=True)
+class AttemptChange:
+    """What has become of an attempt's job."""
+
+    attempt: AttemptRecord
+    values: Mapping[str, Any]
+    event: str | None = None
 
 
 @dataclass(frozen=True)
