@@ -28,6 +28,7 @@ from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.announcements import Announcements
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
+from pilot_aggregator.rounds.exports import Exports
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.service import Service
 from pilot_aggregator.settings import Settings
@@ -147,6 +148,7 @@ def put_together(settings: Settings) -> Service:
         {"PILOT_AGGREGATOR_URL": own_url, "PILOT_REGISTRY_URL": settings.registry_url},
         federation.model_path,
     )
+    exports = Exports(store, backend, registry, attempts, clock)
     board: Board = {}
     woken = threading.Event()
     background = Background(woken.set)
@@ -160,11 +162,12 @@ def put_together(settings: Settings) -> Service:
 
     def look() -> None:
         federation.now()
+        exports.follow()
         announcements.hand_on()
         attempts.see_off()
 
     loop = Loop(store, reconciler, settings.tick_s, woken, look)
-    return Service(store, federation, registry, attempts, background, reconciler, loop, board, clock, spool)
+    return Service(store, federation, registry, attempts, exports, background, reconciler, loop, board, clock, spool)
 
 
 def webhook_of(settings: Settings, store: Store, clock: Clock, own_url: str) -> Webhook | None:

@@ -11,7 +11,7 @@ from pilot_http.problems import Unavailable, problem_of, respond
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import OperationalError
 
-from pilot_aggregator.api import clients, events, rounds, runs
+from pilot_aggregator.api import clients, events, exports, rounds, runs
 from pilot_aggregator.metrics import Fleet
 from pilot_aggregator.policy import POLICY
 from pilot_aggregator.service import Service
@@ -37,7 +37,7 @@ def build_app(service: Service, authenticate: Authenticator, hosts: list[str]) -
     app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(StaleLeader, _another_leads)
     app.state.service = service
-    for module in (runs, rounds, clients, events):
+    for module in (runs, rounds, exports, clients, events):
         app.include_router(module.router)
     return app
 

@@ -14,7 +14,9 @@ OPERATOR: frozenset[Access] = frozenset({"operator"})
 ADMIN: frozenset[Access] = frozenset({"admin"})
 
 POLICY: PolicyTable = {
+    ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}"): AGGREGATOR,
     ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}"): AGGREGATOR,
+    ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}/handed"): AGGREGATOR,
     ("DELETE", f"{PREFIX}/grants/{{uid}}"): AGGREGATOR,
     ("PUT", f"{PREFIX}/files"): ANYONE,
     ("POST", f"{PREFIX}/uploads"): ANYONE,

@@ -1,11 +1,12 @@
 """From a journal entry to rows. The live registry and the reindex use the same functions, so they cannot disagree."""
 
+from collections.abc import Sequence
 from functools import singledispatch
 
 from pilot_proto.canonical import commit_of
 from pilot_proto.grant import Grant, Publication
 from pilot_proto.manifest import Manifest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from pilot_registry import visibility
@@ -16,10 +17,12 @@ from pilot_registry.records import (
     Entry,
     Fact,
     Granted,
+    HandedOut,
     Published,
     Released,
     Retired,
     Revoked,
+    RoundGranted,
     Sealed,
 )
 from pilot_registry.tables import (
@@ -53,15 +56,14 @@ def _apply(fact: Fact, session: Session, entry: Entry) -> tuple[str, str]:
 
 @_apply.register
 def _(fact: Granted, session: Session, entry: Entry) -> tuple[str, str]:
-    grant = Grant.model_validate_json(fact.grant)
-    if session.get(Namespace, grant.run) is None:
-        session.add(Namespace(run=grant.run, uid=grant.uid))
-    if session.get(Round, (grant.uid, grant.round)) is None:
-        session.add(Round(uid=grant.uid, number=grant.round, run=grant.run))
-    place = {"uid": grant.uid, "number": grant.round, "client": grant.client}
-    session.add(GrantRow(**place, document=fact.grant))
-    session.add_all(Readable(**place, commit=commit) for commit in sorted(set(grant.readable)))
+    grant = _grant(session, [fact.grant])
     return f"{grant.run}/{grant.round}/{grant.client}", ""
+
+
+@_apply.register
+def _(fact: RoundGranted, session: Session, entry: Entry) -> tuple[str, str]:
+    grant = _grant(session, fact.grants)
+    return f"{grant.run}/{grant.round}", f"{len(fact.grants)} clients"
 
 
 @_apply.register
@@ -73,6 +75,14 @@ def _(fact: Revoked, session: Session, entry: Entry) -> tuple[str, str]:
     session.execute(revoke.values(revoked_at=entry.at))
     run = session.scalar(select(Namespace.run).where(Namespace.uid == fact.uid))
     return run or fact.uid, ""
+
+
+@_apply.register
+def _(fact: HandedOut, session: Session, entry: Entry) -> tuple[str, str]:
+    place = {"uid": fact.uid, "number": fact.round, "client": fact.client}
+    session.add_all(Readable(**place, commit=commit) for commit in fact.commits)
+    run = session.get_one(Round, (fact.uid, fact.round)).run
+    return f"{run}/{fact.round}/{fact.client}", f"{len(fact.commits)} versions"
 
 
 @_apply.register
@@ -122,6 +132,28 @@ def _(fact: Released, session: Session, entry: Entry) -> tuple[str, str]:
     version = _add_version(session, fact.manifest, None, entry)
     _point(session, version.repo, "main", version.commit, entry)
     return version.repo, version.commit
+
+
+def _grant(session: Session, documents: Sequence[str]) -> Grant:
+    """Write the grants of one round; the first of them."""
+    grants = [Grant.model_validate_json(document) for document in documents]
+    first = grants[0]
+    if session.get(Namespace, first.run) is None:
+        session.add(Namespace(run=first.run, uid=first.uid))
+    if session.get(Round, (first.uid, first.round)) is None:
+        session.add(Round(uid=first.uid, number=first.round, run=first.run))
+    session.flush()
+    places = [{"uid": grant.uid, "number": grant.round, "client": grant.client} for grant in grants]
+    rows = [{**place, "document": document} for place, document in zip(places, documents, strict=True)]
+    session.execute(insert(GrantRow), rows)
+    readable = [
+        {**place, "commit": commit}
+        for place, grant in zip(places, grants, strict=True)
+        for commit in sorted(set(grant.readable))
+    ]
+    if readable:
+        session.execute(insert(Readable), readable)
+    return first
 
 
 def _note_blobs(session: Session, blobs: tuple[BlobFacts, ...]) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pilot_aggregator.policy import POLICY
 from pilot_aggregator.rounds.gate import Measurement
+from pilot_aggregator.store.records import AttemptChange
 from pilot_aggregator.store.store import Store
 from pilot_disk.database import connect
 from pilot_http.app import HEALTH_POLICY
@@ -67,7 +68,7 @@ def started(service, api, request):
     service.store.adopt_publication(run.uid, 0, published_of(0, []), base_slots(), {}, MODEL, NOW)
     open_round(service.store, run, 1, history())
     in_phase(service, "Training")
-    service.attempts.launch(service.store.run("t"), 1, "vqa-1", 1)
+    service.attempts.launch(service.store.run("t"), 1, {"vqa-1": 1})
     return service.store.run("t")
 
 
@@ -372,7 +373,7 @@ def test_a_verb_in_the_wrong_phase_says_when_it_is_possible(api, service, starte
 
 def attempt_ends(service, state="Failed", **values):
     (attempt,) = service.store.attempts(service.store.run("t").uid, 1)
-    service.store.change_attempt(attempt, NOW, state=state, **values)
+    service.store.change_attempts([AttemptChange(attempt, {"state": state, **values})], NOW)
 
 
 @pytest.mark.usefixtures("each_database")
@@ -467,7 +468,7 @@ def test_a_verdict_after_the_plan_comes_too_late(api, service, started):
 
 def test_logs_are_those_of_the_newest_attempt(api, service, started):
     attempt_ends(service)
-    service.attempts.launch(started, 1, "vqa-1", 2)
+    service.attempts.launch(started, 1, {"vqa-1": 2})
     response = api("GET", "/runs/t/rounds/1/clients/vqa-1/logs")
     assert response.text.startswith("log of pilot-")
     assert response.text.strip().endswith("-a2")
@@ -640,7 +641,7 @@ def test_viewers_look_operators_change_and_a_trainer_has_four_routes_of_its_own(
     verb = template.rpartition("/")[2]
     if (method, verb) in TRAINERS and "/clients/{client}/" in template:
         expected = "client"
-    elif method == "POST" or verb in ("logs", "updates"):
+    elif method == "POST" or verb in ("logs", "updates", "export"):
         expected = "operator"
     else:
         expected = "viewer"

@@ -9,7 +9,7 @@ node still runs the first.
 {{- define "pilot.aggregatorEnv" -}}
 {{- $values := .Values.aggregator -}}
 - {name: PILOT_AGGREGATOR_BACKEND, value: {{ $values.backend }}}
-- {name: PILOT_AGGREGATOR_JOB_TEMPLATES, value: /etc/pilot/jobs/jobs.yaml}
+- {name: PILOT_AGGREGATOR_JOB_TEMPLATES, value: /etc/pilot/jobs}
 - {name: PILOT_AGGREGATOR_JOB_TTL_S, value: {{ int $values.jobTtlSeconds | quote }}}
 - {name: PILOT_AGGREGATOR_STATE_DIR, value: /state}
 - {name: PILOT_AGGREGATOR_FEDERATION, value: /etc/pilot/federation/federation.yaml}

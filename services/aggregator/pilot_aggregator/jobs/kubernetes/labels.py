@@ -7,6 +7,9 @@ RUN_UID = f"{DOMAIN}/run-uid"
 ENDED = f"{DOMAIN}/ended"
 """On the anchor of a run that has ended: it goes when the last of its Jobs has."""
 
+EXPORT = f"{DOMAIN}/export"
+"""On a Job that makes a personal model: at which point."""
+
 SPEC_HASH = f"{DOMAIN}/spec-hash"
 """Annotation: the digest of the Job as it was rendered. Who finds a Job of this name and digest has found its own."""
 FENCE = f"{DOMAIN}/fence"
