@@ -40,7 +40,7 @@ RUN tools/wheels.sh proto disk http client services/aggregator
 
 FROM tools AS trainer-environment
 COPY requirements/trainer.lock requirements/
-RUN /tools/bin/uv pip sync --require-hashes requirements/trainer.lock
+RUN /tools/bin/uv pip sync --require-hashes --compile-bytecode requirements/trainer.lock
 COPY proto proto
 COPY client client
 COPY data data
@@ -52,7 +52,7 @@ RUN tools/wheels.sh proto client data model services/trainer
 FROM tools AS trainer-bare-environment
 COPY requirements/trainer.lock requirements/
 RUN awk '/^[^ ]/ {keep = !/^(torch==|triton==|nvidia-|cuda-)/} keep' requirements/trainer.lock >requirements/bare.lock
-RUN /tools/bin/uv pip sync --require-hashes requirements/bare.lock
+RUN /tools/bin/uv pip sync --require-hashes --compile-bytecode requirements/bare.lock
 COPY proto proto
 COPY client client
 COPY data data

@@ -64,7 +64,7 @@ helm: ## Build Helm 4 into .helm/bin (ARGS="helm3 helm-docs" for those; needs Go
 	@tools/helm.sh $(ARGS)
 
 chart: setup ## Write the chart's README and golden renders again (after make helm ARGS="helm helm-docs")
-	@.helm/bin/helm-docs --chart-search-root charts/pilot --log-level warning && $(BIN)/python tests/chart/golden.py
+	@.helm/bin/helm-docs --chart-search-root charts/pilot --log-level warning && $(BIN)/python tests/chart/needed.py && $(BIN)/python tests/chart/golden.py
 
 environments: setup ## Make .envs: other versions of clients, and the model without the services, for their tests
 	@tools/environments.sh $(ARGS)

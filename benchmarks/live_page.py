@@ -2,7 +2,8 @@
 
 Real services, and 200 stand-in trainers that are at work for as long as it takes. This program reports progress for
 each of them once a second, as trainers do, and reads the page's stream as a browser does. What the services need
-without a reader is measured first and told apart. The aim: under 10 % of one core for a page. `--quick` shows that it works.
+without a reader is measured first and told apart. The aim: under 10 % of one core for a page. `--quick` shows that it
+works.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Pages of the documentation, as the commands and files that they show.
 
 A fenced block of `console` holds commands: lines that begin with `$ `, and lines that continue them after a backslash.
+A fenced block of `sh` is a script.
 A fenced block of `python` after a paragraph that ends with "`NAME.py`:" is a file of that name.
 """
 
@@ -15,6 +16,13 @@ _NAMED = re.compile(r"`([\w-]+\.py)`:\s*$")
 def commands(page: Path) -> list[str]:
     """The commands of a page, in order."""
     return [command for kind, block, _ in _blocks(page) if kind == "console" for command in _commands(block)]
+
+
+def scripts(page: Path, heading: str) -> list[str]:
+    """The `sh` blocks below a heading, up to the next one, each a script."""
+    below = page.read_text().partition(f"\n## {heading}\n")[2]
+    section = re.split(r"^#{1,2} ", below, maxsplit=1, flags=re.MULTILINE)[0]
+    return [block for kind, block in _BLOCK.findall(section) if kind == "sh"]
 
 
 def files(page: Path) -> dict[str, str]:

@@ -103,6 +103,7 @@ class Attempt:
     aggregator: AggregatorClient
     state: Path
     incarnation: str
+    part_bytes: int = PART_BYTES
 
     @property
     def a(self) -> Assignment:
@@ -235,7 +236,7 @@ class Attempt:
             files[name] = FileRef(digest=digest_of(raw), size=len(raw))
             kind = path.parent.name if path.suffix == ".safetensors" else "update"
             where = {"uid": self.view.uid, "round": self.a.round, "client": self.a.client}
-            self.registry.put_file(path, files[name].digest, kind=kind, **where, part_bytes=PART_BYTES)
+            self.registry.put_file(path, files[name].digest, kind=kind, **where, part_bytes=self.part_bytes)
             reached(Boundary.ONE_FILE_PUT)
         manifest = self.manifest(files)
         committed = self.registry.commit(manifest, uid=self.view.uid, round=self.a.round)

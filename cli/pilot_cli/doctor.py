@@ -6,13 +6,13 @@ import platform
 import shutil
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import httpx
 import typer
-from pilot_client.transport import trusted
+from pilot_client.transport import PREFIX, trusted
 
 from pilot_cli.context import ENDPOINT, elsewhere, find_endpoint, server
 from pilot_cli.errors import CommandError
@@ -21,6 +21,29 @@ from pilot_cli.model_check import model_findings
 
 NEEDED_GB = 2.0
 Trust = ssl.SSLContext | bool
+
+
+class Hints(NamedTuple):
+    """What to do next, where the deployment is."""
+
+    away: str
+    unwell: str
+    key: str
+    federation: str
+
+
+HERE = Hints(
+    "start it: 'pilot up'; its log is beside the endpoint file",
+    "see its log, beside the endpoint file",
+    "the keys are beside the endpoint file, in keys/",
+    "correct the federation file; until then it is in force as it was before",
+)
+THERE = Hints(
+    "does its address lead there (port-forward, ingress)? 'kubectl get pods' shows whether it runs",
+    "'kubectl describe pod' and 'kubectl logs' of it say why",
+    "log in again: 'helm get notes RELEASE' says how to read a key of that deployment",
+    "correct the values and run 'helm upgrade'; until then it is in force as it was before",
+)
 
 
 def doctor(
@@ -33,7 +56,8 @@ def doctor(
     if model is not None:
         show(model_findings(model, target))
         return
-    show(finding for check in (_machine, _packages, _disk, _deployment) for finding in check())
+    here = (_machine, _disk) if elsewhere() else (_machine, _packages, _disk)
+    show(finding for check in (*here, _deployment) for finding in check())
 
 
 def _machine() -> Iterator[Finding]:
@@ -66,36 +90,49 @@ def _disk() -> Iterator[Finding]:
 
 
 def _deployment() -> Iterator[Finding]:
+    there = elsewhere()
     try:
         known = server()
-        place = known.aggregator_url if elsewhere() else str(find_endpoint().parent / ENDPOINT)
+        place = known.aggregator_url if there else str(find_endpoint().parent / ENDPOINT)
     except CommandError as error:
         yield Finding("deployment", False, str(error), error.hint)
         return
-    yield Finding("deployment", True, place)
+    yield Finding("deployment", True, f"{place}, by {there}" if there else place)
+    hints = THERE if there else HERE
     trust = trusted(known.ca_file)
-    yield _reachable("aggregator", known.aggregator_url, trust)
-    yield _reachable("registry", known.registry_url, trust)
-    yield _allowed("your key", lambda: _ask(known.aggregator_url, known.token.read(), trust))
+    yield _reachable("aggregator", known.aggregator_url, trust, hints)
+    yield _reachable("registry", known.registry_url, trust, hints)
+    yield from _allowed(known.aggregator_url, known.token.read(), trust, hints)
 
 
-def _reachable(name: str, url: str, trust: Trust) -> Finding:
+def _reachable(name: str, url: str, trust: Trust, hints: Hints) -> Finding:
     try:
         answer = httpx.get(f"{url}/readyz", timeout=5, verify=trust)
     except httpx.TransportError as error:
-        return Finding(name, False, f"{url}: {error}", "start it: 'pilot up'; its log is beside the endpoint file")
-    return Finding(name, answer.is_success, f"{url}: {answer.json().get('detail', 'ready')}", "see its log")
+        return Finding(name, False, f"{url}: {error or type(error).__name__}", hints.away)
+    ready = _told(answer, "status") == "ready"
+    return Finding(name, ready, f"{url}: {'ready' if ready else _told(answer, 'detail')}", hints.unwell)
 
 
-def _allowed(what: str, ask: Callable[[], int]) -> Finding:
+def _allowed(url: str, token: str, trust: Trust, hints: Hints) -> Iterator[Finding]:
+    """What the key opens, and whether what it shows is in force."""
     try:
-        status = ask()
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = httpx.get(f"{url}{PREFIX}/federation", headers=headers, timeout=5, verify=trust)
     except httpx.TransportError as error:
-        return Finding(what, False, str(error), "start the services first")
-    return Finding(what, status == 200, f"HTTP {status}", "the keys are beside the endpoint file, in keys/")
+        yield Finding("your key", False, str(error) or type(error).__name__, "start the services first")
+        return
+    yield Finding("your key", answer.status_code == 200, f"HTTP {answer.status_code}", hints.key)
+    if answer.status_code == 200:
+        fault = answer.json()["status"]["error"]
+        yield Finding("federation", not fault, fault or "in force", hints.federation)
 
 
-def _ask(url: str, token: str, trust: Trust) -> int:
-    headers = {"Authorization": f"Bearer {token}"}
-    answer = httpx.get(f"{url}/api/v1alpha1/federation", headers=headers, timeout=5, verify=trust)
-    return answer.status_code
+def _told(answer: httpx.Response, key: str) -> str:
+    try:
+        told = answer.json()
+    except ValueError:
+        told = None
+    if isinstance(told, dict):
+        return str(told.get(key, ""))
+    return f"HTTP {answer.status_code}, and no answer of a service of Pilot"

@@ -15,6 +15,9 @@ from rich.table import Table
 PIPE_WIDTH = 160
 """Without a terminal there is no width to fit into; tables keep their columns whole."""
 
+SENTENCES = ("LEFT OUT", "MESSAGE")
+"""Columns that take several lines rather than the room of the others."""
+
 console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 """Knows NO_COLOR, and whether it writes to a terminal."""
 
@@ -44,7 +47,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     """A table without frames."""
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis")
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=column not in SENTENCES,
+            overflow="fold" if column in SENTENCES else "ellipsis",
+        )
     for row in rows:
         table.add_row(*row)
     console.print(table)

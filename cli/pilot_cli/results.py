@@ -14,6 +14,11 @@ def read(aggregator: AggregatorClient, name: str, *, scores: bool = False) -> Ru
     return RunReport.model_validate(aggregator.report(name, scores=scores))
 
 
+def of_client(aggregator: AggregatorClient, name: str, client: str) -> ClientReport | None:
+    """What was measured of one client so far."""
+    return next((found for found in read(aggregator, name).clients if found.client == client), None)
+
+
 def table(report: RunReport) -> Table:
     """Per client and task; the gain of `merged` over `before` with its interval on the task's line."""
     made = _frame(f"{report.run}: {report.method}, {report.rounds} rounds")

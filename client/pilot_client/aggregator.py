@@ -7,6 +7,7 @@ import httpx
 from pilot_proto.assignment import AssignmentView
 from pilot_proto.base import as_json
 from pilot_proto.local_update import LocalUpdatePage
+from pilot_proto.personal_model import ExportOrder, ExportView
 from pilot_proto.plan import RoundDocument, VerifyReport
 from pilot_proto.run import CommitReport, Progress, RunPage, RunView, StageTime
 from pilot_proto.timeline import RoundTimeline
@@ -81,6 +82,13 @@ class AggregatorClient:
     def logs(self, run: str, round: int, client: str) -> str:
         return self._get(f"runs/{run}/rounds/{round}/clients/{client}/logs").text
 
+    def order_export(self, run: str, round: int, client: str, order: ExportOrder) -> ExportView:
+        path = f"{PREFIX}/{self._attempt(run, round, client, 'export')}"
+        return ExportView.read(self.transport.request("POST", path, json=as_json(order)).content)
+
+    def export(self, run: str, round: int, client: str, order: ExportOrder) -> ExportView:
+        return ExportView.read(self._get(self._attempt(run, round, client, "export"), **_query(order)).content)
+
     # -- as a client's trainer
 
     def assignment(self, run: str, round: int, client: str) -> AssignmentView:
@@ -107,3 +115,7 @@ class AggregatorClient:
     def _act(self, run: str, verb: str, body: Any = None) -> RunView:
         response = self.transport.request("POST", f"{PREFIX}/runs/{run}/{verb}", json=body)
         return RunView.read(response.content)
+
+
+def _query(order: ExportOrder) -> dict[str, str]:
+    return {"point": order.point, "merge_lora": str(order.merge_lora).lower()}

@@ -1,11 +1,20 @@
 """What the registry offers, as methods."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pilot_proto.assignment import AdapterRef
 from pilot_proto.canonical import canonical_bytes
-from pilot_proto.grant import Grant, Publication, PublishRequest, RoundView, SealedRound
+from pilot_proto.grant import (
+    Grant,
+    Handed,
+    Publication,
+    PublishRequest,
+    RoundGrants,
+    RoundView,
+    SealedRound,
+)
 from pilot_proto.manifest import Committed, Manifest
 
 from pilot_client.parts import PART_BYTES, PartedUpload
@@ -21,6 +30,16 @@ class RegistryClient:
     def put_grant(self, grant: Grant) -> None:
         path = f"{PREFIX}/grants/{grant.uid}/{grant.round}/{grant.client}"
         self.transport.request("PUT", path, content=canonical_bytes(grant))
+
+    def put_grants(self, uid: str, round: int, grants: Sequence[Grant]) -> None:
+        """Those of all clients of a round, or none."""
+        body = canonical_bytes(RoundGrants(grants=tuple(grants)))
+        self.transport.request("PUT", f"{PREFIX}/grants/{uid}/{round}", content=body)
+
+    def hand_out(self, uid: str, round: int, client: str, handed: Handed) -> None:
+        """Let a client read what its round published for it, before or without a next round."""
+        path = f"{PREFIX}/grants/{uid}/{round}/{client}/handed"
+        self.transport.request("PUT", path, content=canonical_bytes(handed))
 
     def revoke_grants(self, uid: str) -> None:
         self.transport.request("DELETE", f"{PREFIX}/grants/{uid}")
@@ -51,8 +70,9 @@ class RegistryClient:
         response = self.transport.request("POST", path, params={"uid": uid, "round": round}, content=body)
         return Committed.model_validate_json(response.content)
 
-    def round(self, uid: str, number: int) -> RoundView:
-        response = self.transport.request("GET", f"{PREFIX}/rounds/{uid}/{number}")
+    def round(self, uid: str, number: int, known: int = 0) -> RoundView:
+        """What the registry knows of a round, but for the first `known` updates."""
+        response = self.transport.request("GET", f"{PREFIX}/rounds/{uid}/{number}", params={"known": known})
         return RoundView.model_validate_json(response.content)
 
     def seal(self, uid: str, number: int) -> SealedRound:

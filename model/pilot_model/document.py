@@ -5,6 +5,7 @@ from typing import Literal
 from pilot_proto.assignment import FileRef
 from pilot_proto.base import SchemaVersion, Stored
 from pilot_proto.canonical import Digest
+from pilot_proto.personal_model import Point
 from pilot_proto.run import TrainingProgram
 from pilot_proto.training import Lora, Quantization, Router
 from pydantic import Field
@@ -13,8 +14,6 @@ PERSONAL_FILE = "personal.json"
 CONNECTOR_FILE = "connector.safetensors"
 TEXT_FOLDER = "text"
 CARD_FILE = "README.md"
-
-Point = Literal["merged", "local"]
 
 
 class BaseReference(Stored):

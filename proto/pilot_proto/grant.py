@@ -31,6 +31,18 @@ class Grant(Stored):
     """Versions that this client may read because the method hands them to it."""
 
 
+class RoundGrants(Stored):
+    """The grants of every client of a round, given at once."""
+
+    grants: tuple[Grant, ...]
+
+
+class Handed(Stored):
+    """What a published round hands to a client although no later round has: it is to be read for an export."""
+
+    commits: tuple[Commit, ...]
+
+
 class AdmittedUpdate(Stored):
     client: str
     task: str
@@ -84,6 +96,9 @@ class RoundView(Stored):
     """What the registry knows of a round; for the aggregator."""
 
     admitted: tuple[AdmittedUpdate, ...] = ()
+    """Sorted by client; without those that the asker said it knows."""
+    total: int = 0
+    """How many are admitted, those that were left out included."""
     rejections: tuple[Rejection, ...] = ()
     sealed: SealedRound | None = None
     publication: Publication | None = None

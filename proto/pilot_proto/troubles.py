@@ -99,8 +99,8 @@ TROUBLES: tuple[Trouble, ...] = (
     ),
     Trouble(
         "not_published",
-        "aggregator",
-        "start_from names a round that its run has not published",
+        "either service",
+        "start_from, an export or a hand-out names a round that its run has not published",
         "name a published round: 'pilot get rounds RUN'",
     ),
     Trouble(
@@ -144,6 +144,18 @@ TROUBLES: tuple[Trouble, ...] = (
         "aggregator",
         "the update is not held, so there is nothing to decide",
         "'pilot get clients RUN' shows what is held; 'admission: {on_flag: hold}' holds flagged updates",
+    ),
+    Trouble(
+        "nothing_to_export",
+        "aggregator",
+        "the client has no model at this point of this round: it was not accepted, or the round trains nothing",
+        "name another round, or --point merged; the detail says which there is",
+    ),
+    Trouble(
+        "export_refused",
+        "aggregator",
+        "no Job can make this client's model here: the deployment runs no Jobs, or has none of this client",
+        "without Jobs: 'pilot export --out DIR' on the aggregator's machine; else do what the detail says",
     ),
     Trouble("grant_differs", "registry", "the client has another grant in this round", "a fault of ours: report it"),
     Trouble("not_sealed", "registry", "a round is published only after its inputs are sealed", "seal it first"),

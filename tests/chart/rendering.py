@@ -54,10 +54,10 @@ def helm(*arguments: str, values: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, input=values, capture_output=True, text=True, env=environment, timeout=60)
 
 
-def template(*arguments: str, values: str = "") -> subprocess.CompletedProcess[str]:
+def template(*arguments: str, values: str = "", release: str = RELEASE) -> subprocess.CompletedProcess[str]:
     """`helm template`."""
     fixed = ("--namespace", NAMESPACE, "--kube-version", KUBERNETES)
-    return helm("template", RELEASE, str(CHART), *fixed, *arguments, values=values)
+    return helm("template", release, str(CHART), *fixed, *arguments, values=values)
 
 
 @functools.cache

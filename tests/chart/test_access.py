@@ -38,11 +38,11 @@ def test_the_aggregator_may_make_jobs_and_the_registry_look_at_pods_and_nobody_a
     }
 
 
-def test_a_lease_is_granted_by_its_name_only():
+def test_lease_and_pods_of_the_aggregators_are_granted_by_their_names_only():
     found = rendered("external")
-    (rule,) = the(found, "Role", "pilot-aggregator-lease")["rules"]
-    assert rule["resourceNames"] == ["pilot-aggregator"]
-    assert set(rule["verbs"]) == {"get", "update", "patch"}
+    lease, pods = the(found, "Role", "pilot-aggregator-lease")["rules"]
+    assert (lease["resourceNames"], lease["verbs"]) == (["pilot-aggregator"], ["get", "update"])
+    assert (pods["resourceNames"], pods["verbs"]) == (["pilot-aggregator-0", "pilot-aggregator-1"], ["patch"])
     assert the(found, "Role", "pilot-aggregator-lease")["metadata"]["namespace"] == "pilot"
 
 

@@ -1,6 +1,7 @@
 """Values that cannot work: the install fails, and the message names the key and says what to do."""
 
 import pytest
+from chart.needed import FILE, needed
 from chart.rendering import template
 
 DATA = "data: {existingClaim: a}"
@@ -24,12 +25,26 @@ FAULTS = {
     "a mode of none": ("auth: {mode: oidc}", "/auth/mode", "'jwks'"),
     "a port of none": ("registry: {service: {port: 70000}}", "/registry/service/port", "65,535"),
     "no client": ("clients: []", "/clients", "minItems"),
+    "a registry with a scheme": ("image: {registry: 'https://registry.example.org'}", "/image/registry", "https://"),
+    "a registry with a slash": ("image: {registry: registry.example.org/}", "/image/registry", "registry.example.org/"),
     "an endpoint with a bucket": (
         "objectStore: {mode: external, external: {endpoint: 'https://s3.example.org/bucket'}}",
         "/objectStore/external/endpoint",
     ),
+    "a variable that is no text": ("trainer: {extraEnv: [{name: A, value: 1}]}", "/trainer/extraEnv/0/value", "string"),
+    # What is null, as a section is whose lines are all comments.
+    "a section of comments": ("networkPolicy:\n  # enabled: false", "networkPolicy is null", "leave the key out"),
+    "a section within one": ("aggregator: {webhook: }", "aggregator.webhook is null"),
+    "no mode": ("objectStore: {mode: }", "objectStore.mode is null"),
+    "clients of comments": ("clients:\n  # - {name: a}", "clients is null"),
     # What contradicts itself.
+    "names that no Service may have": ("nameOverride: Fed_1", 'would be called "pilot-Fed_1"', "fullnameOverride"),
     "two writers of one SQLite": ("aggregator: {replicas: 2}", "aggregator.replicas is 2", "SQLite has one writer"),
+    "two that train by themselves": (
+        "aggregator: {replicas: 2, backend: local, database: {existingSecret: a}}",
+        "aggregator.replicas is 2",
+        "aggregator.backend=local",
+    ),
     "two registries": ("registry: {replicas: 2}", "registry.replicas is 2", "leave 1"),
     "pods that share a volume": (
         "aggregator: {replicas: 2, database: {existingSecret: a}, persistence: {existingClaim: b}}",
@@ -152,6 +167,21 @@ def test_a_cluster_that_is_too_old_is_refused():
     done = template("--kube-version", "1.30.9")
     assert done.returncode != 0
     assert "requires kubeVersion: >=1.31.0-0" in done.stderr
+
+
+def test_of_a_section_that_is_null_its_values_are_not_told_too():
+    assert template(values="aggregator:").stderr.count("\n  - ") == 1
+
+
+def test_the_chart_knows_which_values_may_not_be_null():
+    assert FILE.read_text() == needed(), "python tests/chart/needed.py"
+
+
+@pytest.mark.parametrize("release", ["2026-pilot", "my.pilot"])
+def test_a_release_whose_name_no_service_may_have_is_refused(release):
+    done = template(release=release)
+    assert f'objects would be called "{release}"' in done.stderr
+    assert template(release=release, values="fullnameOverride: federated").returncode == 0
 
 
 def test_all_faults_are_told_at_once():

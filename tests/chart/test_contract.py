@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 import yaml
-from chart.rendering import CHART, SETS, rendered, the
+from chart.rendering import CHART, SETS, of_kind, rendered, rendered_with, the
 from chart.restricted import violations
 from pilot_aggregator.federation import federation_of
 from pilot_aggregator.jobs.backend import JobRequest
@@ -56,7 +56,7 @@ def test_the_federation_is_read_and_names_the_paths_of_the_mounts(name, tmp_path
 def test_the_aggregator_makes_a_job_of_every_template(name, tmp_path):
     file = tmp_path / "jobs.yaml"
     file.write_text(data(name, "jobs", "jobs.yaml"))
-    templates = read_templates(file)
+    templates = read_templates(tmp_path)
     for client in templates.spec.templates:
         request = JobRequest(
             name=f"pilot-0-r1-{client}-a1",
@@ -70,6 +70,27 @@ def test_the_aggregator_makes_a_job_of_every_template(name, tmp_path):
         assert len(env) == len(set(env))
         if client != "south":
             assert violations(job["spec"]["template"]["spec"]) == []
+
+
+MOST_BYTES = 1 << 20
+"""What an API server takes in one ConfigMap."""
+
+
+def test_the_templates_of_many_clients_fit_into_config_maps_and_are_all_read(tmp_path):
+    names = [f"c-{number}" for number in range(120)]
+    clients = [{"name": name, "task": "vqa", "data": {"existingClaim": f"data-{name}"}} for name in names]
+    found = rendered_with(yaml.safe_dump({"clients": clients}))
+    for service in ("StatefulSet", "Pod"):
+        for pod in (p.get("spec", {}).get("template", p) for p in of_kind(found, service)):
+            for volume in (v for v in pod["spec"]["volumes"] if v["name"] == "jobs"):
+                sources = [source["configMap"] for source in volume["projected"]["sources"]]
+                assert [source["name"] for source in sources] == ["pilot-jobs", "pilot-jobs-1", "pilot-jobs-2"]
+                assert len({item["path"] for source in sources for item in source["items"]}) == 3
+    for name in ("pilot-jobs", "pilot-jobs-1", "pilot-jobs-2"):
+        text = the(found, "ConfigMap", name)["data"]["jobs.yaml"]
+        assert len(text.encode()) < MOST_BYTES / 2
+        (tmp_path / f"{name}.yaml").write_text(text)
+    assert set(read_templates(tmp_path).spec.templates) == {"base", *names}
 
 
 def test_the_digits_federation_is_the_one_that_the_package_writes():

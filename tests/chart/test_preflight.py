@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 
+import postgres
 import pytest
 from chart.rendering import CHART, rendered, the
 from minio_server import demand_minio, serving
@@ -23,6 +24,13 @@ def preflight():
 def server(tmp_path_factory):
     demand_minio()
     with serving(tmp_path_factory.mktemp("minio")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def database():
+    postgres.demand_postgres()
+    with postgres.serving() as running:
         yield running
 
 
@@ -66,13 +74,56 @@ def test_a_bucket_that_is_not_there_is_named(preflight, told):
 
 def test_nobody_at_the_address_is_the_endpoints_fault(preflight, told):
     told(endpoint="http://127.0.0.1:9")
-    assert preflight.store_fault().startswith("objectStore.external.endpoint is 'http://127.0.0.1:9'")
+    with pytest.raises(preflight.Away, match=r"objectStore\.external\.endpoint is 'http://127\.0\.0\.1:9'"):
+        preflight.store_fault()
 
 
-def test_a_database_that_cannot_be_opened_is_named(preflight):
-    fault = preflight.database_fault("registry", "sqlite:////nowhere/at/all")
-    assert fault.startswith("registry.database.existingSecret: its URL leads to no database")
-    assert preflight.database_fault("registry", "sqlite://") == ""
+def test_nothing_is_tried_again_but_what_may_come_later(preflight, told, monkeypatch):
+    monkeypatch.setattr(preflight, "PATIENCE_S", 0)
+    monkeypatch.setattr(preflight.time, "sleep", lambda _: None)
+    told(endpoint="http://127.0.0.1:9")
+    assert preflight.patiently(preflight.store_fault).startswith("objectStore.external.endpoint is")
+    told(secret_key="nonsense")
+    monkeypatch.setattr(preflight, "PATIENCE_S", 3600)
+    assert preflight.patiently(preflight.store_fault).startswith("objectStore.existingSecret")
+
+
+def test_a_database_that_lets_us_in_has_no_fault(preflight, database):
+    name = database.create()
+    user, password = database.user()
+    database.say(f"ALTER DATABASE {name} OWNER TO {user}")
+    assert preflight.database_fault("aggregator", database.address(name, user, password)) == ""
+
+
+def test_a_database_that_refuses_is_the_secrets_fault_and_the_password_is_not_told(preflight, database):
+    user, _ = database.user()
+    fault = preflight.database_fault("registry", database.address(database.create(), user, "not-it"))
+    assert fault.startswith("registry.database.existingSecret: the database postgresql://")
+    assert "password authentication failed" in fault
+    assert "not-it" not in fault
+
+
+def test_a_database_in_which_we_may_make_no_tables_is_told_before_the_first_migration(preflight, database):
+    user, password = database.user()
+    fault = preflight.database_fault("registry", database.address(database.create(), user, password))
+    assert "may not make tables there; let it own the database" in fault
+
+
+def test_a_database_that_does_not_answer_may_do_so_later(preflight):
+    with pytest.raises(preflight.Away, match=r"aggregator\.database\.existingSecret: the database"):
+        preflight.database_fault("aggregator", "postgresql://a:b@127.0.0.1:9/c")
+
+
+def test_another_kind_of_database_is_none(preflight):
+    assert "is no Postgres" in preflight.database_fault("aggregator", "sqlite:////state/a.sqlite")
+    assert "'mysql' is no database that Pilot knows" in preflight.database_fault("aggregator", "mysql://a/b")
+
+
+def test_one_database_for_both_services_is_a_fault(preflight):
+    one, other = "postgresql://a:b@db/pilot", "postgresql://a:b@db/other"
+    assert "one database" in preflight.shared_fault({"aggregator": one, "registry": one})
+    assert preflight.shared_fault({"aggregator": one, "registry": other}) == ""
+    assert preflight.shared_fault({"registry": one}) == ""
 
 
 def test_every_variable_that_the_script_needs_is_given_to_it():

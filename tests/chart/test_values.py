@@ -1,5 +1,6 @@
 """Values that mean something reach the place where they mean it."""
 
+import pytest
 from chart.rendering import job_templates, of_kind, rendered, rendered_with, the, trainer
 
 GPU = "nvidia.com/gpu"
@@ -110,6 +111,13 @@ def test_a_download_has_a_claim_a_job_and_the_token():
     assert env["HF_TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": "hub-token", "key": "token"}
 
 
+def test_the_longest_names_still_fit_the_label_that_a_jobs_pods_have():
+    longest = "m" * 40
+    values = f"fullnameOverride: {'f' * 40}\nmodels: [{{name: {longest}, download: {{repository: a/b, size: 1Gi}}}}]"
+    names = [job["metadata"]["name"] for job in of_kind(rendered_with(values), "Job")]
+    assert max(len(name) for name in names) <= 63
+
+
 def test_another_download_is_another_job():
     def name(revision: str) -> str:
         download = f"{{repository: a/b, size: 1Gi, revision: {revision}}}"
@@ -186,6 +194,25 @@ def test_the_file_of_a_proxy_that_signs_people_in_reaches_both_services():
         assert not [each for each in plain["containers"][0]["env"] if each["name"].endswith("AUTH_PROXY")]
 
 
+NULLABLE = "{limits: , requests: }", "", "null"
+
+
+@pytest.mark.parametrize("nothing", NULLABLE)
+def test_resources_may_be_left_to_the_cluster(nothing):
+    found = rendered_with(f"trainer: {{resources: {nothing}}}\naggregator: {{resources: {nothing}}}")
+    container = the(found, "StatefulSet", "pilot-aggregator")["spec"]["template"]["spec"]["containers"][0]
+    for resources in (container["resources"], trainer(found, "vqa-1")["resources"]):
+        assert not resources or not any(resources.values())
+    with_gpu = trainer(rendered_with(f"trainer: {{resources: {nothing}, gpu: {{count: 1}}}}"), "vqa-1")
+    assert with_gpu["resources"]["limits"] == {"nvidia.com/gpu": 1}
+
+
+def test_a_name_that_is_null_is_no_name():
+    found = rendered_with("aggregator: {tls: {existingSecret: }}\nallowedHosts:\nauth: {keys: }")
+    container = the(found, "StatefulSet", "pilot-aggregator")["spec"]["template"]["spec"]["containers"][0]
+    assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTP"
+
+
 def test_several_aggregators_have_a_lease_a_budget_and_no_volume():
     found = rendered("external")
     assert the(found, "Lease", "pilot-aggregator")
@@ -194,6 +221,15 @@ def test_several_aggregators_have_a_lease_a_budget_and_no_volume():
         claim for claim in of_kind(found, "PersistentVolumeClaim") if claim["metadata"]["name"] == "pilot-aggregator"
     ] == []
     assert not of_kind(rendered("default"), "PodDisruptionBudget")
+
+
+def test_the_service_leads_to_who_has_the_lease_wherever_a_second_may_come():
+    alone = rendered_with("aggregator: {database: {existingSecret: postgres}}\nchecks: {references: false}")
+    for found in (rendered("external"), alone):
+        selector = the(found, "Service", "pilot-aggregator")["spec"]["selector"]
+        assert selector["pilot.federated/leads"] == "true"
+        assert the(found, "Lease", "pilot-aggregator")
+    assert "pilot.federated/leads" not in the(rendered("default"), "Service", "pilot-aggregator")["spec"]["selector"]
 
 
 def test_host_names_of_an_ingress_are_let_in():

@@ -12,7 +12,7 @@
 #   cluster.sh load-built TAG...   import images that build-image built; what is loaded already is left alone
 #   cluster.sh load-image TAR      import an OCI or docker archive
 #   cluster.sh images              the images that the cluster can run
-#   cluster.sh fake-nodes N        N simulated nodes (kwok) beside the real one
+#   cluster.sh fake-nodes N        N simulated nodes (kwok) beside the real one; 0 takes them away
 #   cluster.sh status              processes, nodes, pods
 #   cluster.sh env                 prints `export KUBECONFIG=... PATH=...`
 #   cluster.sh down [--keep]       stop everything; --keep keeps etcd, volumes and loaded images

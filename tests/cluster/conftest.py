@@ -5,17 +5,28 @@ from pathlib import Path
 
 import pytest
 from cluster.kubectl import Cluster
+from cluster.outside import provide
 from cluster.release import release
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
+LONGEST = "test_digits.py"
+SHARING = ("outside", "two_aggregators")
+"""Fixtures of the session: whoever asks for one must run where the others do."""
+
+
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(1500))
+    ours = [item for item in items if here in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.cluster)
+        item.add_marker(pytest.mark.timeout(1500))
+        # Workers take whole files, but for what shares a namespace.
+        shared = any(name in item.fixturenames for name in SHARING)
+        item.add_marker(pytest.mark.xdist_group("outside" if shared else item.path.stem))
+    # Real training keeps the cores busy, the others wait for the cluster: begun first, it is done when they are.
+    items.sort(key=lambda item: item in ours and item.path.name != LONGEST)
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +47,20 @@ def restricted(cluster, tmp_path_factory):
         made.install("standin")
         made.forward()
         yield made
+
+
+@pytest.fixture(scope="session")
+def outside(cluster, tmp_path_factory):
+    """A namespace in which Postgres and an S3 server are there already, and nothing of Pilot."""
+    with release(cluster, "pilot-outside", tmp_path_factory.mktemp("outside"), **RESTRICTED) as made:
+        provide(made)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def two_aggregators(outside):
+    """Two aggregators on that Postgres, everything over TLS."""
+    outside.faults()
+    outside.install("standin", "outside")
+    outside.forward()
+    return outside

@@ -22,6 +22,7 @@ class Cluster:
     kubeconfig: Path
     helm_home: Path
     """Of helm's own, so that nobody's repositories and plugins matter."""
+    helm_program: str = "helm"
 
     def kubectl(self, *words: str, namespace: str = "default", text: str | None = None, limit_s: float = CALL_S) -> str:
         """What it printed.
@@ -33,7 +34,17 @@ class Cluster:
 
     def helm(self, *words: str, namespace: str, limit_s: float = CALL_S) -> str:
         """As `kubectl`."""
-        return self._call(["helm", "--namespace", namespace, *words], None, limit_s)
+        return self._call([self.helm_program, "--namespace", namespace, *words], None, limit_s)
+
+    def refused(self, *words: str, namespace: str, text: str | None = None, limit_s: float = CALL_S) -> str:
+        """What helm said when it failed, as a person reads it.
+
+        Raises:
+            AssertionError: it succeeded.
+        """
+        done = self._run([self.helm_program, "--namespace", namespace, *words], text, limit_s)
+        assert done.returncode != 0, f"helm {' '.join(words)} succeeded\n{done.stdout[-3000:]}"
+        return done.stdout + done.stderr
 
     def apply(self, *documents: Mapping[str, Any], namespace: str) -> None:
         """Make objects, or change them."""
@@ -53,11 +64,14 @@ class Cluster:
         return {**os.environ, **helm, "KUBECONFIG": str(self.kubeconfig)}
 
     def _call(self, command: list[str], text: str | None, limit_s: float) -> str:
-        done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=limit_s, env=self.environment, check=False
-        )
+        done = self._run(command, text, limit_s)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
+
+    def _run(self, command: list[str], text: str | None, limit_s: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=limit_s, env=self.environment, check=False
+        )
 
 
 def eventually(look: Callable[[], T | None], within_s: float, explain: Callable[[], str] = lambda: "") -> T:

@@ -30,23 +30,26 @@ images() {
   BUILDER=bed TAG=$TAG IMAGES=$IMAGES tools/images.sh
   "$BED" build-image "localhost/pilot/standin:$TAG" tests -q -f tests/cluster/standin/Dockerfile \
     --build-arg "TRAINER=localhost/pilot/trainer-bare:$TAG" >/dev/null
+  "$BED" build-image "localhost/pilot/postgres:$TAG" tests/cluster/postgres -q >/dev/null
 }
 
 load() {
   local name
-  for name in $IMAGES standin; do "$BED" load-built "localhost/pilot/$name:$TAG"; done
+  for name in $IMAGES standin postgres; do "$BED" load-built "localhost/pilot/$name:$TAG"; done
 }
 
 bring_up() {
   step packages packages
-  step programs "$BED" build
+  step programs "$BED" build kubernetes helm3
   step images images
   step start "$BED" up
   step load load
 }
 
 run_tests() {
-  OMP_NUM_THREADS=1 PILOT_REQUIRE=cluster .venv/bin/pytest tests/cluster -m cluster --durations 0 "$@"
+  # Two at a time: most of them wait for the kubelet.
+  OMP_NUM_THREADS=1 PILOT_REQUIRE=cluster \
+    .venv/bin/pytest tests/cluster -m cluster -n 2 --dist loadgroup --durations 25 "$@"
 }
 
 command=$1

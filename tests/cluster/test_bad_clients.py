@@ -1,5 +1,11 @@
 """Clients whose Jobs cannot work: the run says which, why and what to do, and with a quorum it ends without them."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from cluster.release import release
 from deployments import run_document
@@ -8,20 +14,22 @@ from deployments import run_document
 PARTICIPATION = {
     "quorum": 3,
     "quorum_per_task": 1,
-    "grace_s": 1,
-    "start_deadline_s": 20,
-    "stall_s": 60,
-    "deadline_s": 90,
+    "grace_s": 8,
+    "start_deadline_s": 120,
+    "stall_s": 120,
+    "deadline_s": 240,
     "attempts": 1,
 }
 
 BAD = {
     "no-image": ("ErrImagePull", "there-is-none", "Next: correct the client's image"),
-    "no-node": ("Unschedulable", "0/1 nodes are available", "Next: let the client ask for less"),
+    "no-node": ("Unschedulable", "Insufficient nvidia.com/gpu", "Next: let the client ask for less"),
     "no-memory": ("OOMKilled", "limit of 20Mi", "Next: raise the client's memory limit"),
     "bad-data": ("told_to", "exit with 65"),
 }
 """What the status must say: the cause, and what to do where the cluster's word does not."""
+
+ADDRESSES = {"PILOT_URL": "aggregator", "PILOT_REGISTRY_URL": "registry"}
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +79,16 @@ def test_the_ledger_counts_only_who_answered(deployed, first_round, client):
     assert not entries[client].counted
     assert entries[client].reason in ("Failed", "Lost", "Late")
     assert all(entries[name].counted for name in ("vqa-1", "vqa-2", "cap-1"))
+
+
+@pytest.mark.parametrize("client", ["no-image", "no-node"])
+def test_the_command_line_says_why_too(deployed, first_round, tmp_path, client):
+    """Of the round that evaluates, which ended without them as well."""
+    (tmp_path / "key").write_text(deployed.key("viewer"))
+    told = {name: deployed.url(service) for name, service in ADDRESSES.items()}
+    command = [str(Path(sys.executable).with_name("pilot")), "describe", "client", f"bad/{client}", "-o", "json"]
+    environment = {**os.environ, **told, "PILOT_TOKEN_FILE": str(tmp_path / "key")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    found = json.loads(done.stdout)
+    assert found["rounds"]["1"]["counted"] is False
+    assert all(words in found["now"]["message"] for words in BAD[client]), found["now"]

@@ -108,3 +108,45 @@ def test_peft_loads_a_clients_adapter_through_a_port_forward(deployed, document,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
+
+
+def test_peft_loads_the_same_adapter_in_a_pod_by_the_registrys_name(deployed, document):
+    _, run = document
+    adapter = f"{run['metadata']['name']}/client-vqa-1-text"
+    deployed.cluster.apply(reader(deployed, adapter), namespace=deployed.namespace)
+    deployed.eventually(lambda: phase(deployed, "reader") in ("Succeeded", "Failed"))
+    told = deployed.kubectl("logs", "reader")
+    assert phase(deployed, "reader") == "Succeeded", told
+    # Among what its libraries say of their progress.
+    (found,) = [int(line) for line in told.splitlines() if line.isdecimal()]
+    assert found > 0
+
+
+def phase(deployed: Release, pod: str) -> str:
+    return deployed.kubectl("get", "pod", pod, "-o", "jsonpath={.status.phase}")
+
+
+def reader(deployed: Release, adapter: str) -> dict:
+    """A pod as a trainer's, for its base model and its torch, that reads as a viewer and knows nothing of Pilot."""
+    jobs = yaml.safe_load(deployed.kubectl("get", "configmap", f"{NAME}-jobs", "-o", "jsonpath={.data.jobs\\.yaml}"))
+    template = jobs["spec"]["templates"]["vqa-1"]["spec"]["template"]
+    pod, (container,) = template["spec"], template["spec"]["containers"]
+    told = {
+        "HF_ENDPOINT": f"http://{NAME}-registry.{deployed.namespace}.svc:8601",
+        "HF_HOME": "/tmp/hub",
+        "HF_HUB_OFFLINE": "0",
+        "HF_TOKEN_PATH": "/etc/hub/token",
+    }
+    own = [entry for entry in container["env"] if entry["name"] not in told]
+    container["env"] = own + [{"name": name, "value": value} for name, value in told.items()]
+    container["command"] = ["python", "-c", LOADING, "/models/digits-tiny", adapter]
+    container["volumeMounts"].append({"name": "hub", "mountPath": "/etc/hub", "readOnly": True})
+    key = {"secretName": f"{NAME}-keys", "items": [{"key": "viewer.key", "path": "token"}]}
+    state = [volume for volume in pod["volumes"] if volume["name"] != "state"]
+    pod["volumes"] = [*state, {"name": "state", "emptyDir": {}}, {"name": "hub", "secret": key}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "reader", **template["metadata"]},
+        "spec": {**pod, "restartPolicy": "Never"},
+    }

@@ -6,11 +6,10 @@ In a namespace that enforces Pod Security `restricted`, with stand-in trainers.
 import json
 
 import pytest
-from cluster.release import Release
-from deployments import outcome, run_document
+from cluster.release import Release, brief_run
+from deployments import outcome
 from pilot_proto.boundaries import Boundary
 
-PARTICIPATION = {"grace_s": 1, "start_deadline_s": 120, "stall_s": 120, "deadline_s": 240, "attempts": 3}
 CLIENTS = ("vqa-1", "vqa-2", "cap-1", "cap-2")
 SLOW = "cap-1"
 LONG_ENOUGH_S = 8.0
@@ -19,7 +18,7 @@ LONG_ENOUGH_S = 8.0
 
 @pytest.fixture(scope="module")
 def undisturbed(restricted: Release):
-    run = restricted.run(run_document("undisturbed", participation=PARTICIPATION))
+    run = restricted.run(brief_run("undisturbed"))
     assert run.status.phase == "Succeeded", restricted.explain()
     return outcome(restricted, "undisturbed")
 
@@ -31,7 +30,7 @@ def no_faults(restricted: Release):
 
 def start(release: Release, name: str, **participation: int) -> None:
     """Bring a run to where its first training round may start."""
-    asked = run_document(name, participation={**PARTICIPATION, **participation}, advance="manual")
+    asked = brief_run(name, participation=participation, advance="manual")
     release.aggregator.create_run(asked)
     release.eventually(lambda: release.aggregator.run(name).status.published == 0)
 
@@ -75,6 +74,11 @@ def test_every_client_of_a_round_is_one_job_of_its_own(restricted: Release, undi
         assert spec["podReplacementPolicy"] == "Failed"
         assert spec["template"]["spec"]["automountServiceAccountToken"] is False
         assert job["metadata"]["ownerReferences"][0]["kind"] == "ConfigMap"
+    files = restricted.kubectl(
+        "exec", trainer_at_work(restricted, "jobs", SLOW), "-c", "trainer", "--", "find", "/run/secrets"
+    )
+    assert "/run/secrets/pilot/token" in files
+    assert "kubernetes.io" not in files
     assert finish(restricted, "jobs") == undisturbed
     restricted.eventually(lambda: not restricted.trainers("jobs"))
 
@@ -131,3 +135,16 @@ def test_a_cancelled_run_leaves_no_job_at_work(restricted: Release):
     restricted.aggregator.cancel("cancelled")
     assert restricted.wait("cancelled").status.phase == "Cancelled"
     restricted.eventually(lambda: not restricted.trainers("cancelled"))
+
+
+def test_when_every_run_has_ended_no_job_is_at_work_and_none_was_made_twice(restricted: Release):
+    assert {run.status.phase for run in restricted.aggregator.runs().items} <= {"Succeeded", "Cancelled"}
+
+    def at_work():
+        jobs = restricted.cluster.items("jobs", "pilot.federated/run", namespace=restricted.namespace)
+        return [job["metadata"]["name"] for job in jobs if job["status"].get("active")]
+
+    restricted.eventually(lambda: not at_work())
+    pods = restricted.cluster.items("pods", "pilot.federated/run", namespace=restricted.namespace)
+    of_jobs = [pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] for pod in pods]
+    assert len(of_jobs) == len(set(of_jobs))

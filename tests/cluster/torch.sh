@@ -19,6 +19,9 @@ if [ ! -d "$folder" ]; then
   for name in torch torchgen functorch "torch-$version.dist-info" nvidia triton cuda; do
     [ ! -e "$packages/$name" ] || cp -al "$packages/$name" "$folder.part/" 2>/dev/null || cp -a "$packages/$name" "$folder.part/"
   done
+  # A pod cannot keep what it compiles: each would do it again, which takes longer than the import itself. A few files
+  # are for newer Pythons, and fail.
+  .venv/bin/python -m compileall -q -j 0 "$folder.part"/{torch,torchgen,functorch} >/dev/null || true
   mv "$folder.part" "$folder"
 fi
 echo "$folder"

@@ -309,4 +309,5 @@ class _Nowhere:
 def _merged(before, change):
     if not isinstance(change, dict):
         return change
-    return {**before, **{key: _merged(before.get(key, {}), value) for key, value in change.items()}}
+    after = {**before, **{key: _merged(before.get(key, {}), value) for key, value in change.items()}}
+    return {key: value for key, value in after.items() if value is not None}

@@ -448,10 +448,44 @@ def test_the_entry_of_a_job_writes_the_same_folder(tuned, folders, tmp_path):
     assert written == (folders["staged", 2, "merged"] / "personal.json").read_bytes()
 
 
+def test_a_job_that_runs_twice_finds_its_folder_and_leaves_it_as_it_is(tuned, tmp_path):
+    site = tuned["staged"].site
+    out = site.state / "exports" / "digits-round-2-merged"
+    environ = site.environ(ROUND="2", OUT="exports/digits-round-2-merged")
+    assert run(environ) == 0
+    before = {file: file.stat().st_mtime_ns for file in out.rglob("*")}
+    assert run(environ) == 0
+    assert {file: file.stat().st_mtime_ns for file in out.rglob("*")} == before
+    for changes in ({"ROUND": "1"}, {"POINT": "local"}, {"MERGE_LORA": "1"}):
+        assert run(environ | {f"PILOT_{name}": value for name, value in changes.items()}) == 78
+        assert "exists and is not an empty folder" in (site.state / "last-words").read_text()
+    (out / "connector.safetensors").write_bytes(b"")
+    assert run(environ) == 78
+    assert "is not what was exported" in (site.state / "last-words").read_text()
+    shutil.rmtree(out)
+
+
+def test_a_job_is_told_what_the_last_round_published(tuned, folders, tmp_path):
+    site = tuned["staged"].site
+    real = site.services.assignments.pop(3)
+    made = {ref.repo: ref.commit for ref in (real.inputs.text, *real.inputs.task_connectors.values())}
+    try:
+        assert run(site.environ(ROUND="2", OUT=str(tmp_path / "none"))) == 64
+        assert run(site.environ(ROUND="2", OUT=str(tmp_path / "out"), PUBLISHED=json.dumps(made))) == 0
+        lost = dict.fromkeys(made, "0" * 40)
+        assert run(site.environ(ROUND="2", OUT=str(tmp_path / "lost"), PUBLISHED=json.dumps(lost))) == 64
+    finally:
+        site.services.assignments[3] = real
+    assert "cannot be read with the credentials at hand" in (site.state / "last-words").read_text()
+    written = (tmp_path / "out" / "personal.json").read_bytes()
+    assert written == (folders["staged", 2, "merged"] / "personal.json").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({}, "PILOT_OUT is not set"),
+        ({"OUT": "x", "PUBLISHED": '{"a/b": 1}'}, "must map repositories to commits"),
         ({"OUT": "x", "POINT": "best"}, "'best'"),
         ({"OUT": "x", "MERGE_LORA": "yes"}, "yes"),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-JOBS = Path("/etc/pilot/jobs/jobs.yaml")
+JOBS = Path("/etc/pilot/jobs")
 NEEDED = (
     ("batch", "jobs", "", ("create", "get", "list", "watch", "patch", "delete")),
     ("", "pods", "", ("get", "list", "watch")),
@@ -33,17 +33,18 @@ DENIED = (
 
 def main() -> int:
     """The exit code: 1 at the first thing that is not as it should be."""
-    jobs = yaml.safe_load(JOBS.read_text())["spec"]
-    namespace = jobs["namespace"]
+    shares = [yaml.safe_load(file.read_text())["spec"] for file in sorted(JOBS.glob("*.yaml"))]
+    namespace = shares[0]["namespace"]
+    templates = {client: template for share in shares for client, template in share["templates"].items()}
     try:
         for table, expected in ((NEEDED, True), (DENIED, False)):
             for group, resource, part, verbs in table:
                 for verb in verbs:
                     check_access(namespace, group, resource, part, verb, expected)
         print(f"ok  the aggregator may do in {namespace} what it must, and the tried rest is denied")
-        for client, template in jobs["templates"].items():
+        for client, template in templates.items():
             check_job(namespace, client, template)
-        print(f"ok  the API server would take a Job of each: {', '.join(jobs['templates'])}")
+        print(f"ok  the API server would take a Job of each: {', '.join(templates)}")
     except (AssertionError, OSError) as error:
         print(f"FAILED  {error}")
         return 1

@@ -14,10 +14,18 @@ import sqlalchemy
 import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
+from pilot_disk.database import ADDRESS, connect
+from pilot_disk.faults import DatabaseUnusable, shown, unusable
 from sqlalchemy.exc import SQLAlchemyError
 
 PATIENCE_S = 20
+SERVICES = ("aggregator", "registry")
+LOGIN_REFUSED = ("authentication failed", "pg_hba.conf", "does not exist", "no password supplied", "permission denied")
 KEYS_REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "Forbidden")
+
+
+class Away(Exception):
+    """Somebody does not answer, and may do so in a while."""
 
 
 def main() -> int:
@@ -25,9 +33,10 @@ def main() -> int:
     faults = []
     if "PILOT_REGISTRY_S3_ENDPOINT" in os.environ:
         faults.append(patiently(store_fault))
-    for service in ("aggregator", "registry"):
-        if url := os.environ.get(f"{service.upper()}_DSN"):
-            faults.append(patiently(lambda service=service, url=url: database_fault(service, url)))
+    addresses = {service: url for service in SERVICES if (url := os.environ.get(f"{service.upper()}_DSN"))}
+    for service, url in addresses.items():
+        faults.append(patiently(lambda service=service, url=url: database_fault(service, url)))
+    faults.append(shared_fault(addresses))
     found = [fault for fault in faults if fault]
     for fault in found:
         print(f"FAILED  {fault}", flush=True)
@@ -37,11 +46,15 @@ def main() -> int:
 
 
 def patiently(fault: Callable[[], str]) -> str:
-    """What is wrong, still, after a while; empty when nothing is."""
+    """What is wrong; empty when nothing is. Who does not answer is given a while."""
     deadline = time.monotonic() + PATIENCE_S
-    while (said := fault()) and time.monotonic() < deadline:
+    while True:
+        try:
+            return fault()
+        except Away as away:
+            if time.monotonic() > deadline:
+                return str(away)
         time.sleep(2)
-    return said
 
 
 def store_fault() -> str:
@@ -57,11 +70,11 @@ def store_fault() -> str:
                 f"objectStore.existingSecret: {endpoint} refuses these keys for the bucket {bucket!r}: "
                 f"{error.code}: {error.message}"
             )
-        return f"objectStore: {endpoint} answered {error.code}: {error.message}"
+        raise Away(f"objectStore: {endpoint} answered {error.code}: {error.message}") from error
     except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return f"objectStore.external.ca: nothing vouches for the certificate of {endpoint}: {error}"
-        return f"objectStore.external.endpoint is {endpoint!r}, which cannot be reached: {error}"
+        raise Away(f"objectStore.external.endpoint is {endpoint!r}, which cannot be reached: {error}") from error
     return ""
 
 
@@ -101,12 +114,37 @@ def use(client: Minio, bucket: str, prefix: str) -> None:
 def database_fault(service: str, url: str) -> str:
     where = f"{service}.database.existingSecret"
     try:
-        engine = sqlalchemy.create_engine(url, connect_args={"connect_timeout": 5} if "postgres" in url else {})
+        engine = connect(url)
+    except DatabaseUnusable as error:
+        return f"{where}: {error}"
+    if engine.url.get_backend_name() != "postgresql":
+        return f"{where}: {shown(engine.url)} is no Postgres; write {ADDRESS}"
+    try:
         with engine.connect() as connection:
-            connection.execute(sqlalchemy.text("SELECT 1"))
-    except (SQLAlchemyError, ImportError) as error:
-        return f"{where}: its URL leads to no database that lets us in: {str(error).splitlines()[0]}"
+            may_create = connection.scalar(sqlalchemy.text("SELECT has_schema_privilege(current_schema(), 'CREATE')"))
+    except SQLAlchemyError as error:
+        said = f"{where}: {unusable(engine.url, error)}"
+        if any(words in said for words in LOGIN_REFUSED):
+            return said
+        raise Away(said) from error
+    finally:
+        engine.dispose()
+    if not may_create:
+        remedy = "let it own the database: ALTER DATABASE NAME OWNER TO USER"
+        return f"{where}: the user of {shown(engine.url)} may not make tables there; {remedy}"
     return ""
+
+
+def shared_fault(addresses: dict[str, str]) -> str:
+    """Each service has tables and migrations of its own."""
+    try:
+        places = {service: sqlalchemy.make_url(url) for service, url in addresses.items()}
+    except SQLAlchemyError:
+        return ""
+    known = {place.set(drivername="postgresql", username=None, password=None) for place in places.values()}
+    if len(known) == len(places):
+        return ""
+    return "aggregator.database and registry.database lead to one database: give each service a database of its own"
 
 
 if __name__ == "__main__":

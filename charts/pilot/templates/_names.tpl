@@ -64,10 +64,15 @@ app.kubernetes.io/part-of: pilot
 {{- dig "state" "existingClaim" "" .client | default (printf "%s-state-%s" (include "pilot.fullname" .root) .client.name) -}}
 {{- end -}}
 
-{{- /* Takes root, component and port: where other pods reach a service. */ -}}
+{{- /* Takes a service's values. */ -}}
+{{- define "pilot.scheme" -}}
+{{- empty .tls.existingSecret | ternary "http" "https" -}}
+{{- end -}}
+
+{{- /* Takes root and component: where other pods reach a service. */ -}}
 {{- define "pilot.url" -}}
 {{- $values := get .root.Values .component -}}
-{{- ternary "https" "http" (ne $values.tls.existingSecret "") -}}
+{{- include "pilot.scheme" $values -}}
 ://{{ include "pilot.fullname" .root }}-{{ .component }}.{{ .root.Release.Namespace }}.svc:{{ $values.service.port }}
 {{- end -}}
 
@@ -80,7 +85,7 @@ app.kubernetes.io/part-of: pilot
 {{- range list .root.Values.ingress .root.Values.httpRoute -}}
 {{- if and .enabled (get . $key) -}}{{- $hosts = append $hosts (get . $key) -}}{{- end -}}
 {{- end -}}
-{{- concat $hosts .root.Values.allowedHosts | uniq | toYaml -}}
+{{- concat $hosts (default list .root.Values.allowedHosts) | uniq | toYaml -}}
 {{- end -}}
 
 {{- define "pilot.storePort" -}}

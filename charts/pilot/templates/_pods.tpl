@@ -46,7 +46,7 @@ runtimeClassName: {{ . }}
 
 {{- /* Probes of aggregator and registry: they answer to known host names only, and a kubelet asks by address. */ -}}
 {{- define "pilot.probes" -}}
-{{- $scheme := ternary "HTTPS" "HTTP" (ne .tls.existingSecret "") -}}
+{{- $scheme := include "pilot.scheme" . | upper -}}
 startupProbe:
   httpGet: {path: /livez, port: http, scheme: {{ $scheme }}, httpHeaders: [{name: Host, value: localhost}]}
   periodSeconds: 2

@@ -69,7 +69,7 @@ model-{{ . | replace "." "-" }}
 {{- end -}}
 {{- $pod := include "pilot.trainerPod" (dict "root" $root "client" $client "trainer" $trainer "sources" $sources) | fromYaml -}}
 {{- if hasKey $pod "Error" -}}{{- fail (printf "the pod template of %s is no YAML: %s" $client.name $pod.Error) -}}{{- end -}}
-{{- $pod = (include "pilot.patch" (dict "base" $pod "patch" $trainer.podTemplate "at" "") | fromYaml).value -}}
+{{- $pod = (include "pilot.patch" (dict "base" $pod "patch" (default dict $trainer.podTemplate) "at" "") | fromYaml).value -}}
 {{- $names := list -}}
 {{- range (dig "spec" "containers" list $pod) -}}{{- $names = append $names .name -}}{{- end -}}
 {{- if not (has "trainer" $names) -}}
@@ -146,7 +146,7 @@ spec:
       envFrom:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- $resources := deepCopy $trainer.resources }}
+      {{- $resources := deepCopy (default dict $trainer.resources) }}
       {{- if gt $gpus 0 }}
       {{- $_ := set $resources "limits" (set (default dict $resources.limits) $trainer.gpu.resourceName $gpus) }}
       {{- end }}

@@ -5,8 +5,15 @@
 {{- if not $values.image.registry -}}
 {{- $faults = append $faults "image.registry is empty: name the registry that holds the images (`make images REGISTRY=... PUSH=1`), or write localhost where every node has them" -}}
 {{- end -}}
+{{- $name := include "pilot.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- $faults = append $faults (printf "objects would be called %q, from the release's name or nameOverride: names of Services have lower-case letters, digits and hyphens, and begin with a letter; choose another, or set fullnameOverride" $name) -}}
+{{- end -}}
 {{- if and (gt (int $values.aggregator.replicas) 1) (not $values.aggregator.database.existingSecret) -}}
 {{- $faults = append $faults (printf "aggregator.replicas is %d: SQLite has one writer; give a Postgres in aggregator.database.existingSecret, or leave 1" (int $values.aggregator.replicas)) -}}
+{{- end -}}
+{{- if and (gt (int $values.aggregator.replicas) 1) (eq $values.aggregator.backend "local") -}}
+{{- $faults = append $faults (printf "aggregator.replicas is %d: with aggregator.backend=local each would train by itself; leave 1" (int $values.aggregator.replicas)) -}}
 {{- end -}}
 {{- if and (gt (int $values.aggregator.replicas) 1) $values.aggregator.persistence.existingClaim -}}
 {{- $faults = append $faults (printf "aggregator.persistence.existingClaim is %q: %d pods cannot share one volume; leave it empty, state is in Postgres" $values.aggregator.persistence.existingClaim (int $values.aggregator.replicas)) -}}

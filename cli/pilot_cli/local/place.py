@@ -38,8 +38,7 @@ class Place:
     def report(self) -> ClientReport | None:
         """What was measured of this client so far."""
         with server().aggregator() as aggregator:
-            report = results.read(aggregator, self.run.metadata["name"])
-        return next((found for found in report.clients if found.client == self.client), None)
+            return results.of_client(aggregator, self.run.metadata["name"], self.client)
 
 
 def place_of(run: str, client: str) -> Place:
@@ -52,7 +51,7 @@ def place_of(run: str, client: str) -> Place:
         raise CommandError(
             f"the private state of {client!r} is not on this machine",
             why=f"{named} names a deployment elsewhere, and private state stays where a client trains",
-            hint="do it there, or as a Job of that client: 'python -m pilot_trainer.export' (docs/serving.md)",
+            hint=f"do it there; 'pilot export {run} --client {client}' makes the model a folder that can be copied out",
             exit_code=MISSING,
         )
     known = json.loads(find_endpoint().read_text())

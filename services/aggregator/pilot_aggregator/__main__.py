@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 import threading
-import uuid
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.announcements import Announcements
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
+from pilot_aggregator.rounds.exports import Exports
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.service import Service
 from pilot_aggregator.settings import Settings
@@ -122,6 +122,7 @@ def lease_of(settings: Settings, service: Service) -> "Lease | None":
         return None
     from pilot_aggregator.jobs.kubernetes.api import Cluster
     from pilot_aggregator.jobs.kubernetes.lease import Lease
+    from pilot_aggregator.jobs.kubernetes.signpost import identity
 
     def lead(fence: int) -> None:
         service.store.take_over(fence)
@@ -135,7 +136,8 @@ def lease_of(settings: Settings, service: Service) -> "Lease | None":
     def connect() -> "Coroutine[Any, Any, Cluster]":
         return Cluster.connect(settings.pod_namespace, settings.kubeconfig)
 
-    lease = Lease(connect, settings.lease, f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}", service.store.fence)
+    # A pod's host name is its own.
+    lease = Lease(connect, settings.lease, identity(socket.gethostname()), service.store.fence)
     lease.start(lead, lost)
     return lease
 
@@ -158,6 +160,7 @@ def put_together(settings: Settings) -> Service:
         {"PILOT_AGGREGATOR_URL": own_url, "PILOT_REGISTRY_URL": settings.registry_url},
         federation.model_path,
     )
+    exports = Exports(store, backend, registry, attempts, clock)
     board: Board = {}
     woken = threading.Event()
     background = Background(woken.set)
@@ -171,10 +174,12 @@ def put_together(settings: Settings) -> Service:
 
     def look() -> None:
         federation.now()
+        exports.follow()
         announcements.hand_on()
+        attempts.see_off()
 
     loop = Loop(store, reconciler, settings.tick_s, woken, look)
-    return Service(store, federation, registry, attempts, background, reconciler, loop, board, clock, spool)
+    return Service(store, federation, registry, attempts, exports, background, reconciler, loop, board, clock, spool)
 
 
 def webhook_of(settings: Settings, store: Store, clock: Clock, own_url: str) -> Webhook | None:

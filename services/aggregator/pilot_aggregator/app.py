@@ -12,10 +12,11 @@ from pilot_http.problems import Unavailable, problem_of, respond
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import OperationalError
 
-from pilot_aggregator.api import clients, events, rounds, runs
+from pilot_aggregator.api import clients, events, exports, rounds, runs
 from pilot_aggregator.metrics import Fleet
 from pilot_aggregator.policy import POLICY
 from pilot_aggregator.service import Service
+from pilot_aggregator.store.store import StaleLeader
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ def build_app(service: Service, authenticate: Authenticator, hosts: list[str], d
         hosts=hosts,
     )
     app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(StaleLeader, _another_leads)
     app.state.service = service
-    for module in (runs, rounds, clients, events):
+    for module in (runs, rounds, exports, clients, events):
         app.include_router(module.router)
     return app
 
@@ -48,3 +50,11 @@ def _database_away(request: Request, error: Exception) -> JSONResponse:
     log.error("database fault at %s %s: %s", request.method, request.url.path, reason(error))
     problem = Unavailable("the aggregator's database is busy or away", hint="try again shortly; /readyz says why")
     return respond(request, problem_of(problem), {"Retry-After": "2"})
+
+
+def _another_leads(request: Request, error: Exception) -> JSONResponse:
+    """Worth another try on another connection: the Service leads a new one to the leader."""
+    problem = Unavailable(
+        f"not this aggregator: {error}", hint="try again; the Service of the aggregators finds the leader"
+    )
+    return respond(request, problem_of(problem), {"Retry-After": "1", "Connection": "close"})

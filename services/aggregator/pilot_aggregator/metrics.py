@@ -14,7 +14,7 @@ from pilot_aggregator.store.store import Store
 
 
 class Fleet(Collector):
-    """Runs by phase, clients at work by state, and what the webhook was told.
+    """Who leads, runs by phase, clients at work by state, and what the webhook was told.
 
     Client names are no labels: there may be many.
     """
@@ -25,6 +25,9 @@ class Fleet(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Called at every scrape."""
+        leads = GaugeMetricFamily("pilot_aggregator_leads", "1 if this aggregator drives the runs, 0 if it stands by")
+        leads.add_metric([], float(self._store.leads))
+        yield leads
         phases = self._store.count_by_phase()
         family = GaugeMetricFamily("pilot_runs", "Runs by phase", labels=["phase"])
         for phase in get_args(Phase):

@@ -31,6 +31,8 @@ POLICY: PolicyTable = {
     ("POST", f"{CLIENT_IN_ROUND}/retry"): OPERATOR,
     ("POST", f"{CLIENT_IN_ROUND}/verdict"): OPERATOR,
     ("GET", f"{CLIENT_IN_ROUND}/logs"): OPERATOR,
+    ("POST", f"{CLIENT_IN_ROUND}/export"): OPERATOR,
+    ("GET", f"{CLIENT_IN_ROUND}/export"): OPERATOR,
     ("GET", f"{CLIENT_IN_ROUND}/assignment"): CLIENT,
     ("POST", f"{CLIENT_IN_ROUND}/progress"): CLIENT,
     ("POST", f"{CLIENT_IN_ROUND}/report"): CLIENT,

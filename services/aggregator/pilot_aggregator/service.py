@@ -14,6 +14,7 @@ from pilot_aggregator.clock import Clock
 from pilot_aggregator.federation import FederationFile
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
+from pilot_aggregator.rounds.exports import Exports
 from pilot_aggregator.rounds.phases import Verb, refusal
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.rounds.view import run_view
@@ -29,6 +30,7 @@ class Service:
     federation: FederationFile
     registry: RegistryClient
     attempts: Attempts
+    exports: Exports
     background: Background
     reconciler: Reconciler
     loop: Loop
@@ -56,8 +58,7 @@ class Service:
         """
         run = self.store.run(name)
         if run is None:
-            known = ", ".join(r.name for r in self.store.runs(None, 5, None)) or "none yet"
-            raise NotFound(f"there is no run {name!r}", hint=f"the newest runs: {known}")
+            raise self._no_run(name)
         return run
 
     def round(self, run: RunRecord, number: int, documents: Collection[str] = ROUND_DOCUMENTS) -> RoundRecord:
@@ -70,10 +71,21 @@ class Service:
     def assignment(self, run: RunRecord, number: int, client: str) -> AssignmentRecord:
         """A client's part in a round."""
         self.round(run, number)
-        for record in self.store.assignments(run.uid, number):
-            if record.client == client:
-                return record
-        raise NotFound(f"client {client!r} was not asked in round {number} of run {run.name!r}")
+        return self.part(run.name, number, client)
+
+    def part(self, run: str, number: int, client: str) -> AssignmentRecord:
+        """The same for the client itself, which asks often, and of whose run nothing else needs to be read."""
+        uid = self.store.uid(run)
+        if uid is None:
+            raise self._no_run(run)
+        record = self.store.assignment(uid, number, client)
+        if record is None:
+            raise NotFound(f"client {client!r} was not asked in round {number} of run {run!r}")
+        return record
+
+    def _no_run(self, name: str) -> NotFound:
+        known = ", ".join(r.name for r in self.store.runs(None, 5, None)) or "none yet"
+        return NotFound(f"there is no run {name!r}", hint=f"the newest runs: {known}")
 
     def last_attempt(self, run: RunRecord, number: int, client: str) -> AttemptRecord:
         """A client's newest attempt in a round."""

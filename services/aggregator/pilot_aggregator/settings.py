@@ -33,7 +33,7 @@ class Settings(IdentitySettings):
     """Its private key."""
     backend: Literal["local", "kubernetes"] = "local"
     job_templates: Path | None = None
-    """The Job skeleton of each client, for the Kubernetes backend."""
+    """The folder with the Job skeleton of each client, for the Kubernetes backend."""
     kubeconfig: Path | None = Field(default=None, validation_alias=AliasChoices("KUBECONFIG", "kubeconfig"))
     """How to reach a cluster from outside; inside one the pod's own ServiceAccount does."""
     lease: str = ""

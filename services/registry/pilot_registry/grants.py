@@ -1,7 +1,9 @@
 """Grants: what one client may do in one round of one run."""
 
+from collections.abc import Iterable, Sequence
+
 from pilot_http.problems import Conflict, Invalid, NotFound, coded
-from pilot_proto.canonical import canonical_bytes
+from pilot_proto.canonical import Commit, canonical_bytes
 from pilot_proto.grant import Grant
 from pilot_proto.names import PREPARER, check_name
 from sqlalchemy import func, select
@@ -9,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from pilot_registry.context import Registry
 from pilot_registry.errors import Refused, RoundClosed
-from pilot_registry.records import Granted, Revoked
-from pilot_registry.tables import GrantRow, Namespace, Round
+from pilot_registry.records import Granted, HandedOut, Revoked, RoundGranted
+from pilot_registry.tables import GrantRow, Namespace, Readable, Round
 
 RELEASED = "released"
 """The namespace of versions that outlive their run; no run may be called so."""
@@ -22,20 +24,73 @@ def put_grant(registry: Registry, grant: Grant, by: str) -> bool:
     Raises:
         Conflict: `grant_differs`, `name_taken`, `round_closed`.
     """
-    _check_names(grant)
-    document = canonical_bytes(grant).decode()
     with registry.database.writing() as session:
-        found = session.get(GrantRow, (grant.uid, grant.round, grant.client))
-        if found is not None:
-            if found.document != document:
-                raise coded(Conflict, "grant_differs", f"{_place(grant)} has another grant already")
-            return False
-        _check_namespace(session, grant)
-        if sealed(session, grant.uid, grant.round):
-            raise RoundClosed(f"round {grant.round} of {grant.run} is sealed; no grant can join it")
-        registry.journal.append(session, Granted(grant=document), by)
+        fresh = _fresh(session, [grant])
+        if fresh:
+            registry.journal.append(session, Granted(grant=fresh[0]), by)
     registry.journal.drain()
-    return True
+    return bool(fresh)
+
+
+def put_grants(registry: Registry, uid: str, number: int, grants: Sequence[Grant], by: str) -> bool:
+    """Store the grants of a round, in one transaction; True when any is new.
+
+    Raises:
+        Conflict: as `put_grant`, and then none of them is stored.
+        Invalid: one is of another round, or a client has two.
+    """
+    if any((grant.uid, grant.round) != (uid, number) for grant in grants):
+        raise Invalid("a grant names another run or round than the path")
+    if len({grant.client for grant in grants}) < len(grants) or len({grant.run for grant in grants}) > 1:
+        raise Invalid("each client of a round has one grant, and all are of one run")
+    with registry.database.writing() as session:
+        fresh = _fresh(session, grants)
+        if fresh:
+            registry.journal.append(session, RoundGranted(uid=uid, round=number, grants=tuple(fresh)), by)
+    registry.journal.drain()
+    return bool(fresh)
+
+
+def _fresh(session: Session, grants: Sequence[Grant]) -> list[str]:
+    """The documents of those grants of one round that are not there yet; raises as `put_grant` does."""
+    if not grants:
+        return []
+    first, fresh = grants[0], []
+    there = select(GrantRow.client, GrantRow.document)
+    rows = session.execute(there.where(GrantRow.uid == first.uid, GrantRow.number == first.round))
+    known = {row.client: row.document for row in rows}
+    for grant in grants:
+        _check_names(grant)
+        document = canonical_bytes(grant).decode()
+        if known.get(grant.client, document) != document:
+            raise coded(Conflict, "grant_differs", f"{_place(grant)} has another grant already")
+        if grant.client not in known:
+            fresh.append(document)
+    if fresh:
+        _check_namespace(session, first)
+        if sealed(session, first.uid, first.round):
+            raise RoundClosed(f"round {first.round} of {first.run} is sealed; no grant can join it")
+    return fresh
+
+
+def hand_out(registry: Registry, uid: str, number: int, client: str, commits: Iterable[Commit], by: str) -> None:
+    """Let a client read versions beside those that its grant in a published round names. The same again does nothing.
+
+    Raises:
+        NotFound: it has no grant there.
+        Conflict: `not_published`.
+    """
+    with registry.database.writing() as session:
+        if session.get(GrantRow, (uid, number, client)) is None:
+            raise NotFound(f"{client!r} has no grant in round {number} of {uid!r}")
+        if session.get_one(Round, (uid, number)).publication is None:
+            raise coded(Conflict, "not_published", f"round {number} has not published anything to hand out")
+        known = select(Readable.commit).where(Readable.uid == uid, Readable.number == number, Readable.client == client)
+        more = sorted(set(commits) - set(session.scalars(known)))
+        if more:
+            fact = HandedOut(uid=uid, round=number, client=client, commits=tuple(more))
+            registry.journal.append(session, fact, by)
+    registry.journal.drain()
 
 
 def revoke(registry: Registry, uid: str, by: str) -> None:

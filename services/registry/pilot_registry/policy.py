@@ -20,7 +20,9 @@ ROUND_PAGE = f"{RUN_PAGE}/rounds/{{n}}"
 ADAPTER_PAGE = "/ui/adapters/{ns}/{repo}"
 
 POLICY: PolicyTable = {
+    ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}"): AGGREGATOR,
     ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}"): AGGREGATOR,
+    ("PUT", f"{PREFIX}/grants/{{uid}}/{{n}}/{{client}}/handed"): AGGREGATOR,
     ("DELETE", f"{PREFIX}/grants/{{uid}}"): AGGREGATOR,
     ("PUT", f"{PREFIX}/files"): ANYONE,
     ("POST", f"{PREFIX}/uploads"): ANYONE,

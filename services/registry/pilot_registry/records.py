@@ -26,11 +26,30 @@ class Granted(Stored):
     grant: str
 
 
+class RoundGranted(Stored):
+    """All clients of a round may take part in it."""
+
+    type: Literal["round-granted"] = "round-granted"
+    uid: str
+    round: int
+    grants: tuple[str, ...]
+
+
 class Revoked(Stored):
     """The open grants of a run have ended without a seal."""
 
     type: Literal["revoked"] = "revoked"
     uid: str
+
+
+class HandedOut(Stored):
+    """A client may read more of what its published round made than any grant has named."""
+
+    type: Literal["handed-out"] = "handed-out"
+    uid: str
+    round: int
+    client: str
+    commits: tuple[Commit, ...]
 
 
 class Accepted(Stored):
@@ -94,7 +113,19 @@ class Deleted(Stored):
     commit: Commit
 
 
-Fact = Granted | Revoked | Accepted | Sealed | Published | Retired | AliasMoved | Released | Deleted
+Fact = (
+    Granted
+    | RoundGranted
+    | Revoked
+    | HandedOut
+    | Accepted
+    | Sealed
+    | Published
+    | Retired
+    | AliasMoved
+    | Released
+    | Deleted
+)
 
 
 class Entry(Stored):

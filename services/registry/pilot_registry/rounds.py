@@ -9,7 +9,7 @@ from pilot_proto.grant import AdmittedUpdate, Publication, PublishRequest, Round
 from pilot_proto.manifest import Manifest
 from pilot_proto.registry import RetireReport
 from pilot_proto.update import UPDATE_FILE
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from pilot_registry import publication as outputs
@@ -21,12 +21,13 @@ from pilot_registry.tables import GrantRow, Round, Version, VersionFile
 DUPLICATE = "duplicate_content"
 
 
-def view(registry: Registry, uid: str, number: int) -> RoundView:
-    """What is known of a round."""
+def view(registry: Registry, uid: str, number: int, known: int = 0) -> RoundView:
+    """What is known of a round; of its updates only those after the first `known`."""
     with registry.database.reading() as session:
         round_ = _round(session, uid, number)
         return RoundView(
-            admitted=admitted(session, uid, number),
+            admitted=admitted(session, uid, number, known),
+            total=session.scalar(select(func.count()).where(*_raw(uid, number))) or 0,
             rejections=rejections_of(session, uid, number),
             sealed=SealedRound.model_validate_json(round_.sealed) if round_.sealed else None,
             publication=Publication.model_validate_json(round_.publication) if round_.publication else None,
@@ -79,7 +80,7 @@ def retire(registry: Registry, uid: str, number: int, by: str) -> RetireReport:
         round_ = _round(session, uid, number, lock=True)
         if round_.sealed is None and _has_open_grants(session, uid, number):
             raise coded(Conflict, "round_open", f"round {number} still takes updates", hint="seal or revoke it first")
-        raw = (Version.uid == uid, Version.round == number, Version.kind == "update")
+        raw = _raw(uid, number)
         if session.scalar(select(func.count()).where(*raw, Version.deleted_at.is_(None))):
             registry.journal.append(session, Retired(uid=uid, round=number), by)
         tombstones = session.scalar(select(func.count()).where(*raw, Version.deleted_at.is_not(None))) or 0
@@ -87,12 +88,16 @@ def retire(registry: Registry, uid: str, number: int, by: str) -> RetireReport:
     return RetireReport(tombstones=tombstones)
 
 
-def admitted(session: Session, uid: str, number: int) -> tuple[AdmittedUpdate, ...]:
-    """A round's updates, sorted by client."""
-    query = select(Version).where(Version.uid == uid, Version.round == number, Version.kind == "update")
-    versions = session.scalars(query.order_by(Version.client)).all()
+def admitted(session: Session, uid: str, number: int, known: int = 0) -> tuple[AdmittedUpdate, ...]:
+    """A round's updates after the first `known` that were admitted, sorted by client."""
+    query = select(Version).where(*_raw(uid, number)).order_by(Version.id).offset(known)
+    versions = sorted(session.scalars(query), key=lambda version: version.client or "")
     copied = _copied(session, uid, number, versions)
     return tuple(_admitted(version, version.id in copied) for version in versions)
+
+
+def _raw(uid: str, number: int) -> tuple[ColumnElement[bool], ...]:
+    return (Version.uid == uid, Version.round == number, Version.kind == "update")
 
 
 def _admitted(version: Version, duplicate: bool) -> AdmittedUpdate:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pilot_http.problems import Invalid
 from pilot_proto.base import Stored
-from pilot_proto.grant import Grant, PublishRequest
+from pilot_proto.grant import Grant, Handed, PublishRequest, RoundGrants
 from pilot_proto.manifest import Manifest
 from pilot_proto.problem import FieldError
 from pydantic import BeforeValidator, ValidationError
@@ -38,5 +38,7 @@ def _reader(model: type[S]) -> Callable[[Any], S]:
 
 
 GrantBody = Annotated[Grant, BeforeValidator(_reader(Grant))]
+RoundGrantsBody = Annotated[RoundGrants, BeforeValidator(_reader(RoundGrants))]
+HandedBody = Annotated[Handed, BeforeValidator(_reader(Handed))]
 ManifestBody = Annotated[Manifest, BeforeValidator(_reader(Manifest))]
 PublishBody = Annotated[PublishRequest, BeforeValidator(_reader(PublishRequest))]

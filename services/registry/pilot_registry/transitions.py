@@ -1,12 +1,13 @@
 """From a journal entry to rows. The live registry and the reindex use the same functions, so they cannot disagree."""
 
+from collections.abc import Sequence
 from functools import singledispatch
 
 from pilot_proto.canonical import commit_of
 from pilot_proto.grant import Grant, Publication
 from pilot_proto.manifest import Manifest
 from pilot_proto.names import PREPARER
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from pilot_registry import visibility
@@ -18,10 +19,12 @@ from pilot_registry.records import (
     Entry,
     Fact,
     Granted,
+    HandedOut,
     Published,
     Released,
     Retired,
     Revoked,
+    RoundGranted,
     Sealed,
 )
 from pilot_registry.tables import (
@@ -56,17 +59,14 @@ def _apply(fact: Fact, session: Session, entry: Entry) -> tuple[str, str]:
 
 @_apply.register
 def _(fact: Granted, session: Session, entry: Entry) -> tuple[str, str]:
-    grant = Grant.model_validate_json(fact.grant)
-    if session.get(Namespace, grant.run) is None:
-        session.add(Namespace(run=grant.run, uid=grant.uid))
-    if session.get(Round, (grant.uid, grant.round)) is None:
-        session.add(Round(uid=grant.uid, number=grant.round, run=grant.run))
-    place = {"uid": grant.uid, "number": grant.round, "client": grant.client}
-    session.add(GrantRow(**place, document=fact.grant))
-    session.add_all(Readable(**place, commit=commit) for commit in sorted(set(grant.readable)))
-    if grant.client != PREPARER:
-        _note_asked(session, grant, entry)
+    grant = _grant(session, [fact.grant], entry)
     return f"{grant.run}/{grant.round}/{grant.client}", ""
+
+
+@_apply.register
+def _(fact: RoundGranted, session: Session, entry: Entry) -> tuple[str, str]:
+    grant = _grant(session, fact.grants, entry)
+    return f"{grant.run}/{grant.round}", f"{len(fact.grants)} clients"
 
 
 @_apply.register
@@ -78,6 +78,14 @@ def _(fact: Revoked, session: Session, entry: Entry) -> tuple[str, str]:
     session.execute(revoke.values(revoked_at=entry.at))
     run = session.scalar(select(Namespace.run).where(Namespace.uid == fact.uid))
     return run or fact.uid, ""
+
+
+@_apply.register
+def _(fact: HandedOut, session: Session, entry: Entry) -> tuple[str, str]:
+    place = {"uid": fact.uid, "number": fact.round, "client": fact.client}
+    session.add_all(Readable(**place, commit=commit) for commit in fact.commits)
+    run = session.get_one(Round, (fact.uid, fact.round)).run
+    return f"{run}/{fact.round}/{fact.client}", f"{len(fact.commits)} versions"
 
 
 @_apply.register
@@ -138,13 +146,18 @@ def _(fact: Deleted, session: Session, entry: Entry) -> tuple[str, str]:
     return fact.repo, fact.commit
 
 
-def _note_asked(session: Session, grant: Grant, entry: Entry) -> None:
-    found = session.get(Participation, (grant.client, grant.uid))
-    if found is None:
-        whose = {"client": grant.client, "uid": grant.uid, "run": grant.run, "task": grant.task}
-        found = Participation(**whose, sequence=entry.sequence, asked=0, answered=0, sent=0)
-        session.add(found)
-    found.asked += 1
+def _note_asked(session: Session, grants: Sequence[Grant], entry: Entry) -> None:
+    uid = grants[0].uid
+    known = {row.client: row for row in session.scalars(select(Participation).where(Participation.uid == uid))}
+    for grant in grants:
+        if grant.client == PREPARER:
+            continue
+        found = known.get(grant.client)
+        if found is None:
+            whose = {"client": grant.client, "uid": uid, "run": grant.run, "task": grant.task}
+            found = Participation(**whose, sequence=entry.sequence, asked=0, answered=0, sent=0)
+            session.add(found)
+        found.asked += 1
 
 
 def _note_answered(session: Session, version: Version, entry: Entry) -> None:
@@ -154,6 +167,29 @@ def _note_answered(session: Session, version: Version, entry: Entry) -> None:
     found.answered += 1
     found.sent += sum(file.size for file in files.values())
     found.answered_at = entry.at
+
+
+def _grant(session: Session, documents: Sequence[str], entry: Entry) -> Grant:
+    """Write the grants of one round; the first of them."""
+    grants = [Grant.model_validate_json(document) for document in documents]
+    first = grants[0]
+    if session.get(Namespace, first.run) is None:
+        session.add(Namespace(run=first.run, uid=first.uid))
+    if session.get(Round, (first.uid, first.round)) is None:
+        session.add(Round(uid=first.uid, number=first.round, run=first.run))
+    session.flush()
+    places = [{"uid": grant.uid, "number": grant.round, "client": grant.client} for grant in grants]
+    rows = [{**place, "document": document} for place, document in zip(places, documents, strict=True)]
+    session.execute(insert(GrantRow), rows)
+    readable = [
+        {**place, "commit": commit}
+        for place, grant in zip(places, grants, strict=True)
+        for commit in sorted(set(grant.readable))
+    ]
+    if readable:
+        session.execute(insert(Readable), readable)
+    _note_asked(session, grants, entry)
+    return first
 
 
 def _note_blobs(session: Session, blobs: tuple[BlobFacts, ...]) -> None:

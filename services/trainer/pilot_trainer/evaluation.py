@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from pilot_data.scoring import check_available, score
 from pilot_model.conversation import Chat
@@ -12,13 +11,12 @@ from pilot_model.generate import answers
 from pilot_model.model import Base
 from pilot_proto.assignment import Assignment
 from pilot_proto.dataset import DatasetSpec
+from pilot_proto.personal_model import Point
 from pilot_proto.update import EvaluationResult
 
 from pilot_trainer.examples import Questions, questions
 
 log = logging.getLogger(__name__)
-
-Point = Literal["merged", "local"]
 
 
 class Exam:

@@ -1,7 +1,9 @@
 """`python -m pilot_trainer.export`: a client's personal model, written where its private state is.
 
-The trainer's environment, with the round whose model is wanted, and PILOT_OUT (a folder), PILOT_POINT (merged or
-local) and PILOT_MERGE_LORA (1 or 0). It reads from both services, and sends nothing to either.
+The trainer's environment, with the round whose model is wanted, and PILOT_OUT (a folder; a relative one is below
+PILOT_STATE_DIR), PILOT_POINT (merged or local), PILOT_MERGE_LORA (1 or 0) and, where no later round has handed it out,
+what the round published for the client in PILOT_PUBLISHED (JSON: repository to commit). It reads from both services,
+and sends nothing to either. A folder that already holds this very model is left as it is: the Job may run twice.
 """
 
 import logging
@@ -14,15 +16,17 @@ from pathlib import Path
 
 from pilot_client.transport import Token
 from pilot_data.dataset import read_description
-from pilot_model.document import BaseReference, Personal, Point
+from pilot_model.document import PERSONAL_FILE, BaseReference, Personal
 from pilot_model.errors import FolderError
 from pilot_model.exporting import export as write_model
 from pilot_model.fingerprint import cached_digest
-from pilot_model.folder import check_free
+from pilot_model.folder import check_free, read_folder
 from pilot_model.personal import Parts
 from pilot_proto.assignment import AdapterRef, Assignment, AssignmentView
 from pilot_proto.canonical import Commit
 from pilot_proto.names import Kind
+from pilot_proto.personal_model import Point
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from pilot_trainer.environment import Environment, termination_message
@@ -48,6 +52,8 @@ class Order:
     """Put the LoRA into the base's weights."""
     published: Mapping[str, Commit] | None = None
     """What the round published, where no later round has handed it to the client yet."""
+    repeatable: bool = False
+    """A folder that holds this very model is no fault."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Order":
@@ -59,7 +65,13 @@ class Order:
             raise BadConfiguration(f"PILOT_POINT is {point!r}; it must be merged or local")
         if fold not in ("0", "1"):
             raise BadConfiguration(f"PILOT_MERGE_LORA is {fold!r}; it must be 0 or 1")
-        return cls(Path(environ["PILOT_OUT"]), "merged" if point == "merged" else "local", fold == "1")
+        return cls(
+            Path(environ["PILOT_STATE_DIR"], environ["PILOT_OUT"]),
+            "merged" if point == "merged" else "local",
+            fold == "1",
+            _published(environ.get("PILOT_PUBLISHED", "")),
+            repeatable=True,
+        )
 
 
 def export(environment: Environment, order: Order, person: Token | None = None) -> Personal:
@@ -69,7 +81,8 @@ def export(environment: Environment, order: Order, person: Token | None = None) 
 
     Raises TrainerError, or an error of pilot_model; the folder is then not there.
     """
-    check_free(order.out)
+    if not order.repeatable:
+        check_free(order.out)
     lookup = Lookup(environment, person)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -95,6 +108,8 @@ class Export:
                 f"the base model folder {self._env.model_dir} has the digest {digest}, but the run was prepared with "
                 f"{asked.model.digest} ({asked.model.name}); give the same files"
             )
+        if self._order.repeatable and (known := self._written_before()):
+            return known
         result = self._result()
         parts = self._local(result) if self._order.point == "local" else self._merged(result)
         log.info("exporting", extra={"point": self._order.point, "program": parts.program})
@@ -118,6 +133,18 @@ class Export:
             files={},
         )
         return write_model(personal, parts, self._env.model_dir, self._order.out)
+
+    def _written_before(self) -> Personal | None:
+        """What an earlier process of this export, or an earlier export of the same model, has left."""
+        if not (self._order.out / PERSONAL_FILE).is_file():
+            return None
+        asked = self._asked.assignment
+        there, _ = read_folder(self._order.out)
+        wanted = (self._asked.uid, asked.round, asked.client, self._order.point, self._order.fold)
+        if (there.uid, there.round, there.client, there.point, there.text == "folded") != wanted:
+            return None
+        log.info("already exported", extra={"point": there.point, "program": there.program})
+        return there
 
     def _asked_in_round(self) -> AssignmentView:
         view = self._lookup.assignment(self._env.round)
@@ -191,6 +218,15 @@ class Export:
         if given is None:
             raise BadAssignment(f"the assignment names no {kind} adapter{f' of task {task}' if task else ''}")
         return self._lookup.tensors(given, kind, self._folder, reader)
+
+
+def _published(text: str) -> Mapping[str, Commit] | None:
+    if not text:
+        return None
+    try:
+        return TypeAdapter(dict[str, Commit]).validate_json(text)
+    except ValidationError as error:
+        raise BadConfiguration(f"PILOT_PUBLISHED is {text[:200]!r}; it must map repositories to commits") from error
 
 
 def _max_new_tokens(data_dir: Path | None) -> int | None:

@@ -1,9 +1,16 @@
 # Simulated nodes. Sourced by cluster.sh.
 
-# Pods get there only with nodeSelector type=kwok and a toleration of the taint. Each offers 8 GPUs.
+# Pods get there only with nodeSelector type=kwok and a toleration of the taint. Each offers 8 GPUs. Nothing runs in
+# such a pod, and nothing ends it: who plays its part does, by its status.
 fake_nodes() {
   local i
-  start kwok "$BIN/kwok" --kubeconfig "$CFG/admin.kubeconfig" --config "$BIN/kwok-stages.yaml" \
+  if [[ ${1:-1} == 0 ]]; then
+    kc delete nodes -l type=kwok --wait=false >/dev/null
+    stop kwok
+    return
+  fi
+  awk 'BEGIN {RS = ORS = "\n---\n"} !/name: pod-complete/' "$BIN/kwok-stages.yaml" >"$CFG/kwok-stages.yaml"
+  start kwok "$BIN/kwok" --kubeconfig "$CFG/admin.kubeconfig" --config "$CFG/kwok-stages.yaml" \
     --manage-nodes-with-annotation-selector kwok.x-k8s.io/node=fake --node-lease-duration-seconds 40 \
     --cidr 10.200.0.1/16 --node-ip "$HOST_IP" --server-address 127.0.0.1:10247
   for ((i = 0; i < ${1:-1}; i++)); do cat <<YAML

@@ -89,3 +89,17 @@ def test_the_product_distance_of_close_factors_keeps_its_digits():
     difference = (B_mr - B_j) @ A_rn + B_j @ (A_rn - A_j)
     assert product_squared(A_rn, B_mr, A_j, B_j) == pytest.approx(np.linalg.norm(difference) ** 2, rel=1e-12)
     assert product_squared(A_rn, B_mr, A_rn, B_mr) == 0.0
+
+
+@pytest.mark.parametrize(("inputs", "numbers"), [(2, 1), (9, 7), (12, 129), (20, 1000), (5, 20_001)])
+def test_sums_of_pairs_have_the_same_bits_however_many_are_formed_at_a_time(inputs, numbers):
+    x_Kn = np.random.default_rng(inputs).normal(size=(inputs, numbers + 3))[:, :numbers]
+    found = []
+    for room in (numbers, 2 * numbers + 1, 100 * numbers):
+        squared_KK = np.zeros((inputs, inputs))
+        add_pairs(x_Kn, np.empty(room), squared_KK)
+        found.append(squared_KK)
+    for i, j in combinations(range(inputs), 2):
+        assert found[0][i, j] == squared_norm(x_Kn[i] - x_Kn[j])
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])

@@ -13,6 +13,7 @@ from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
+from pilot_aggregator.rounds.exports import Exports
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.service import Service
 from pilot_http.auth import Principal, parse_principal
@@ -43,6 +44,7 @@ def service_in(folder: Path) -> Service:
         federation=FederationFile(federation_in(folder)),
         registry=registry,
         attempts=attempts,
+        exports=Exports(store, backend, registry, attempts, clock),
         background=background,
         reconciler=reconciler,
         loop=loop,

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from pilot_aggregator.policy import POLICY
 from pilot_aggregator.rounds.gate import Measurement
+from pilot_aggregator.store.records import AttemptChange
 from pilot_aggregator.store.store import Store
 from pilot_disk.database import connect
 from pilot_http.app import HEALTH_POLICY
@@ -69,7 +70,7 @@ def started(service, api, request):
     service.store.adopt_publication(run.uid, 0, published_of(0, []), base_slots(), {}, MODEL, NOW)
     open_round(service.store, run, 1, history())
     in_phase(service, "Training")
-    service.attempts.launch(service.store.run("t"), 1, "vqa-1", 1)
+    service.attempts.launch(service.store.run("t"), 1, {"vqa-1": 1})
     return service.store.run("t")
 
 
@@ -374,7 +375,7 @@ def test_a_verb_in_the_wrong_phase_says_when_it_is_possible(api, service, starte
 
 def attempt_ends(service, state="Failed", **values):
     (attempt,) = service.store.attempts(service.store.run("t").uid, 1)
-    service.store.change_attempt(attempt, NOW, state=state, **values)
+    service.store.change_attempts([AttemptChange(attempt, {"state": state, **values})], NOW)
 
 
 @pytest.mark.usefixtures("each_database")
@@ -522,7 +523,7 @@ def test_a_verdict_after_the_plan_comes_too_late(api, service, started):
 
 def test_logs_are_those_of_the_newest_attempt(api, service, started):
     attempt_ends(service)
-    service.attempts.launch(started, 1, "vqa-1", 2)
+    service.attempts.launch(started, 1, {"vqa-1": 2})
     response = api("GET", "/runs/t/rounds/1/clients/vqa-1/logs")
     assert response.text.startswith("log of pilot-")
     assert response.text.strip().endswith("-a2")
@@ -695,7 +696,7 @@ def test_viewers_look_operators_change_and_a_trainer_has_four_routes_of_its_own(
     verb = template.rpartition("/")[2]
     if (method, verb) in TRAINERS and "/clients/{client}/" in template:
         expected = "client"
-    elif method == "POST" or verb in ("logs", "updates"):
+    elif method == "POST" or verb in ("logs", "updates", "export"):
         expected = "operator"
     else:
         expected = "viewer"
@@ -828,6 +829,7 @@ def test_a_position_that_is_none_is_refused(api, started):
 
 def test_metrics_count_runs_and_attempts(api, started):
     text = api("GET", "//metrics").text
+    assert "pilot_aggregator_leads 1.0" in text
     assert 'pilot_runs{phase="Training"} 1.0' in text
     assert 'pilot_runs{phase="Failed"} 0.0' in text
     assert 'pilot_attempts_active{state="Intended"} 1.0' in text
@@ -849,6 +851,16 @@ def test_a_service_without_its_database_is_alive_but_not_ready(tmp_path, api, se
     app = app_over(away)
     assert call(app, "nobody", "GET", "//livez").status_code == 200
     assert "unable to open" in problem(call(app, "nobody", "GET", "//readyz"), 503, "unavailable").detail
+
+
+def test_who_stands_by_is_ready_answers_questions_and_sends_writers_to_another_connection(service, started):
+    app = app_over(replace(service, store=Store(service.store._engine, fenced=True)))
+    assert call(app, "nobody", "GET", "//readyz").json() == {"status": "ready"}
+    assert "pilot_aggregator_leads 0.0" in call(app, "nobody", "GET", "//metrics").text
+    assert call(app, "viewer", "GET", "/runs/t").json()["metadata"]["name"] == "t"
+    answer = call(app, "operator", "POST", "/runs/t/pause")
+    assert "another aggregator leads; this one stands by" in problem(answer, 503, "unavailable").detail
+    assert answer.headers["connection"] == "close"
 
 
 def test_a_request_keeps_the_identity_that_it_came_with(api):

@@ -5,6 +5,7 @@ import re
 import pytest
 from pilot_aggregator.jobs.backend import JobState
 from pilot_aggregator.rounds.attempts import Attempts, job_name
+from pilot_aggregator.store.records import Intent
 from unit.aggregator.world import NOW, UID, FakeBackend, FrozenClock, history, later, open_round, run_record, store_in
 
 
@@ -33,7 +34,7 @@ def attempts(store, backend, clock):
 
 @pytest.fixture
 def launched(attempts, store):
-    attempts.launch(run_record(), 1, "vqa-1", 1)
+    attempts.launch(run_record(), 1, {"vqa-1": 1})
     return the_one(store)
 
 
@@ -51,13 +52,14 @@ def events(store):
     return [e.type for e in store.events_after(UID, 0)]
 
 
-def test_a_launch_stores_the_intent_and_creates_the_job_that_it_stored(launched, backend):
+def test_a_launch_stores_the_intent_and_creates_the_job_that_it_stored(launched, store, backend):
     assert (launched.state, launched.created) == ("Intended", True)
-    assert backend.jobs == {launched.job: launched.rendered}
+    assert backend.jobs == {launched.job: store.rendered(launched.job)}
 
 
-def test_a_job_is_told_where_everything_is(launched):
-    assert launched.rendered["environment"] == {
+def test_a_job_is_told_where_everything_is(launched, store):
+    rendered = store.rendered(launched.job)
+    assert rendered["environment"] == {
         "PILOT_AGGREGATOR_URL": "http://here",
         "PILOT_RUN": "t",
         "PILOT_ROUND": "1",
@@ -65,7 +67,7 @@ def test_a_job_is_told_where_everything_is(launched):
         "PILOT_MODEL_DIR": "/models/tiny",
         "PILOT_DATA_DIR": "/data/vqa-1",
     }
-    assert launched.rendered["labels"] == {
+    assert rendered["labels"] == {
         "run": "t",
         "run-uid": UID,
         "round": "1",
@@ -76,22 +78,33 @@ def test_a_job_is_told_where_everything_is(launched):
 
 def test_an_intent_without_a_job_is_carried_out_by_the_next_look(attempts, store, backend):
     """Killed between the two; the next aggregator creates what was stored, whatever it would render itself."""
-    store.intend(UID, 1, "vqa-1", 1, "job-1", {"rendered": "by a predecessor"}, NOW)
+    store.intend(UID, 1, [Intent("vqa-1", 1, "job-1", {"rendered": "by a predecessor"})], NOW)
     assert follow(attempts, store).created
     assert backend.jobs == {"job-1": {"rendered": "by a predecessor"}}
 
 
 def test_a_backend_that_has_no_room_is_asked_again(attempts, store, backend):
     backend.refuses = True
-    attempts.launch(run_record(), 1, "vqa-1", 1)
+    attempts.launch(run_record(), 1, {"vqa-1": 1})
     assert (the_one(store).state, the_one(store).created) == ("Intended", False)
     backend.refuses = False
     assert follow(attempts, store).created
 
 
+def test_of_many_that_begin_at_once_each_ends_as_its_own_job_lets_it(attempts, store, backend):
+    """One is refused by the backend, one cannot even be rendered, one begins."""
+    backend.jobs[job_name(UID, 1, "cap-1", 1)] = {"another": "job"}
+    backend.refusals["vqa-2"] = "NoTemplate: there is none"
+    attempts.launch(run_record(), 1, {"cap-1": 1, "vqa-1": 3, "vqa-2": 1})
+    found = {a.client: (a.state, a.created, a.attempt) for a in store.attempts(UID, 1)}
+    assert found == {"cap-1": ("Failed", True, 1), "vqa-1": ("Intended", True, 3), "vqa-2": ("Failed", True, 1)}
+    assert job_name(UID, 1, "vqa-1", 3) in backend.jobs
+    assert backend.settled == []
+
+
 def test_a_name_that_something_else_has_ends_the_attempt(attempts, store, backend):
     backend.jobs[job_name(UID, 1, "vqa-1", 1)] = {"another": "job"}
-    attempts.launch(run_record(), 1, "vqa-1", 1)
+    attempts.launch(run_record(), 1, {"vqa-1": 1})
     ended = the_one(store)
     assert (ended.state, ended.exit_code) == ("Failed", 78)
     assert "a different job" in ended.message
@@ -156,6 +169,35 @@ def test_stopping_ends_what_is_at_work_and_leaves_the_rest(attempts, store, back
     assert backend.deleted == [launched.job]
 
 
+def test_whose_update_is_sealed_has_succeeded_and_its_job_ends_by_itself(attempts, store, backend, launched):
+    attempts.conclude(store.attempts(UID, 1))
+    assert (the_one(store).state, the_one(store).exit_code) == ("Succeeded", None)
+    assert backend.settled == [launched.job]
+    assert backend.deleted == []
+
+
+def test_a_job_that_does_not_come_to_its_end_is_stopped_after_a_while(attempts, store, backend, clock, launched):
+    attempts.conclude(store.attempts(UID, 1))
+    attempts.see_off()
+    assert backend.deleted == []
+    clock.advance(600)
+    backend.states[launched.job] = JobState("Unknown")
+    attempts.see_off()
+    assert backend.deleted == []
+    backend.states[launched.job] = JobState("Running")
+    attempts.see_off()
+    attempts.see_off()
+    assert backend.deleted == [launched.job]
+
+
+def test_a_job_that_came_to_its_end_is_left_with_its_log(attempts, store, backend, clock, launched):
+    attempts.conclude(store.attempts(UID, 1))
+    clock.advance(600)
+    backend.end(launched.job)
+    attempts.see_off()
+    assert backend.deleted == []
+
+
 LONGEST = "a" * 40
 
 
@@ -182,7 +224,7 @@ def test_every_attempt_has_a_name_of_its_own_for_ever():
 
 def test_a_job_that_cannot_even_be_rendered_ends_its_attempt_with_the_reason(attempts, store, backend):
     backend.refusals["vqa-1"] = "NoTemplate: there is none for 'vqa-1'"
-    attempts.launch(run_record(), 1, "vqa-1", 1)
+    attempts.launch(run_record(), 1, {"vqa-1": 1})
     ended = the_one(store)
     assert (ended.state, ended.exit_code) == ("Failed", 78)
     assert ended.message == "NoTemplate: there is none for 'vqa-1'"
@@ -228,6 +270,6 @@ def test_contact_that_is_lost_and_found_is_no_second_start(attempts, store, back
 
 
 def test_an_intent_is_carried_out_even_if_the_backend_sees_nothing(attempts, store, backend):
-    store.intend(UID, 1, "vqa-1", 1, "job-1", {"rendered": "by a predecessor"}, NOW)
+    store.intend(UID, 1, [Intent("vqa-1", 1, "job-1", {"rendered": "by a predecessor"})], NOW)
     backend.states["job-1"] = JobState("Unknown")
     assert follow(attempts, store).created

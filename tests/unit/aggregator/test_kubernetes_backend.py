@@ -6,7 +6,7 @@ import pytest
 from fakes.kube_api import NAMESPACE, Fault, KubeApi
 from pilot_aggregator.jobs.backend import JobConflict, JobRejected, JobRequest
 from pilot_aggregator.jobs.kubernetes.backend import KubernetesBackend
-from pilot_aggregator.jobs.kubernetes.labels import FENCE, SPEC_HASH, anchor_name
+from pilot_aggregator.jobs.kubernetes.labels import ENDED, FENCE, SPEC_HASH, anchor_name
 from pilot_aggregator.jobs.kubernetes.templates import JobTemplates
 
 LIMIT_S = 20
@@ -262,6 +262,14 @@ def test_an_object_that_cannot_be_read_harms_no_other(api, backend):
     until(backend, "Succeeded")
 
 
+def test_an_object_of_a_list_that_cannot_be_read_harms_no_other(api, backend, tmp_path):
+    create(backend)
+    api.put("jobs", {"metadata": {"name": "other"}, "spec": None})
+    successor = backend_on(api, tmp_path)
+    assert state(successor).phase == "Pending"
+    successor.close()
+
+
 def test_who_cannot_be_asked_is_unknown_and_not_lost(api, backend, monkeypatch):
     monkeypatch.setattr("pilot_aggregator.jobs.kubernetes.mirror.SILENCE_S", 0.0)
     create(backend)
@@ -306,6 +314,8 @@ def test_the_anchor_of_a_run_that_has_ended_goes_when_its_jobs_have(api, backend
     create(backend)
     until(backend, "Pending")
     backend.end_run(UID, cancelled=False)
+    finish(api)
+    until(backend, "Succeeded")
     backend.sweep()
     assert ANCHOR in api.objects["configmaps"]
     assert api.objects["jobs"][NAME]["spec"]["ttlSecondsAfterFinished"] == 3600
@@ -313,6 +323,46 @@ def test_the_anchor_of_a_run_that_has_ended_goes_when_its_jobs_have(api, backend
     eventually(lambda: state(backend) is None)
     backend.sweep()
     assert ANCHOR not in api.objects["configmaps"]
+
+
+def test_an_export_after_the_end_has_an_anchor_again_which_goes_like_the_first(api, backend):
+    create(backend)
+    backend.end_run(UID, cancelled=False)
+    api.remove("jobs", NAME)
+    eventually(lambda: state(backend) is None)
+    backend.sweep()
+    for _ in range(2):
+        create(backend)
+        owner = api.objects["jobs"][NAME]["metadata"]["ownerReferences"][0]
+        assert owner["uid"] == api.objects["configmaps"][ANCHOR]["metadata"]["uid"], "the Job would be garbage"
+        backend.sweep()
+        assert ANCHOR in api.objects["configmaps"]
+        backend.end_run(UID, cancelled=False)
+        api.remove("jobs", NAME)
+        eventually(lambda: state(backend) is None)
+        backend.sweep()
+        assert ANCHOR not in api.objects["configmaps"]
+
+
+def test_a_job_of_an_ended_run_that_is_at_work_gets_no_time_to_live_yet(api, backend):
+    create(backend)
+    running(api)
+    until(backend, "Running")
+    backend.end_run(UID, cancelled=False)
+    backend.sweep()
+    assert "ttlSecondsAfterFinished" not in api.objects["jobs"][NAME]["spec"]
+
+
+def test_an_anchor_that_we_delete_is_waited_for_and_one_that_somebody_deletes_rejects_its_jobs(api, backend):
+    for marks, refusal, told in (
+        ({ENDED: "true"}, OSError, "is being deleted"),
+        ({}, JobRejected, "Deleted: somebody deleted"),
+    ):
+        going = {"name": ANCHOR, "labels": marks, "deletionTimestamp": "2026-03-01T12:00:00Z"}
+        api.put("configmaps", {"metadata": going})
+        with pytest.raises(refusal, match=told):
+            create(backend)
+        api.remove("configmaps", ANCHOR)
 
 
 def test_a_log_is_the_pods_and_empty_before_there_is_one(api, backend):

@@ -6,7 +6,9 @@ import time
 import pytest
 from fakes.kube_api import NAMESPACE, Fault, KubeApi
 from pilot_aggregator.jobs.kubernetes.api import Cluster
+from pilot_aggregator.jobs.kubernetes.labels import LEADS
 from pilot_aggregator.jobs.kubernetes.lease import Lease, Sighting, claim
+from pilot_aggregator.jobs.kubernetes.signpost import identity
 from pilot_aggregator.store.store import StaleLeader, Store
 from pilot_disk.database import connect
 from unit.aggregator.world import NOW, UID, run_record, store_in
@@ -142,6 +144,48 @@ def test_a_lease_that_the_chart_made_empty_is_taken(api, candidate):
     assert candidate("a").led.wait(LIMIT_S)
 
 
+def pod(api, name, **labels):
+    api.put("pods", {"metadata": {"name": name, "labels": {"component": "aggregator", **labels}}})
+
+
+def led_to(api):
+    return {name for name, thing in api.objects["pods"].items() if thing["metadata"]["labels"].get(LEADS) == "true"}
+
+
+def test_the_service_leads_to_the_pod_of_the_leader_and_to_no_other(api, candidate):
+    for name in ("a", "b"):
+        pod(api, name)
+    first = candidate(identity("a"))
+    eventually(lambda: led_to(api) == {"a"})
+    second = candidate(identity("b"))
+    first.lease.stop()
+    assert second.led.wait(LIMIT_S)
+    eventually(lambda: "b" in led_to(api))
+
+
+def test_who_takes_over_leads_the_service_away_from_a_leader_that_is_silent(api, candidate):
+    pod(api, "dead", **{LEADS: "true"})
+    pod(api, "a")
+    api.put("leases", {"metadata": {"name": NAME}, "spec": spec(identity("dead"), duration=0)})
+    candidate(identity("a"))
+    eventually(lambda: led_to(api) == {"a"})
+    assert api.objects["pods"]["dead"]["metadata"]["labels"] == {"component": "aggregator"}
+
+
+def test_a_process_that_was_started_again_where_a_leader_was_has_yet_to_lead(api, candidate):
+    pod(api, "a", **{LEADS: "true"})
+    api.put("leases", {"metadata": {"name": NAME}, "spec": spec(identity("b"))})
+    candidate(identity("a"))
+    eventually(lambda: led_to(api) == set())
+
+
+def test_a_service_that_cannot_be_moved_at_once_is_moved_later(api, candidate):
+    pod(api, "a")
+    api.faults += [Fault("PATCH", "pods", 500) for _ in range(5)]
+    candidate(identity("a"))
+    eventually(lambda: not api.faults and led_to(api) == {"a"})
+
+
 def fenced(folder):
     """A replica's store: one database, whoever it is."""
     file = folder / "aggregator.sqlite"
@@ -160,12 +204,15 @@ def started(tmp_path):
     return tmp_path
 
 
-def test_who_stands_by_writes_nothing_and_is_not_ready(started):
+def test_who_stands_by_is_ready_to_lead_and_writes_nothing(started):
     store = fenced(started)
-    with pytest.raises(StaleLeader):
-        write(store)
     with pytest.raises(StaleLeader, match="stands by"):
-        store.check()
+        write(store)
+    store.check()
+    assert not store.leads
+    store.take_over(1)
+    write(store)
+    assert store.leads
 
 
 def test_a_stale_leader_is_refused_every_write_and_still_reads(started):
@@ -202,4 +249,4 @@ def test_the_lease_and_the_store_agree_on_the_term(api, candidate, started):
 def test_one_aggregator_on_its_own_database_needs_no_term(started):
     store = store_in(started)
     write(store)
-    store.check()
+    assert store.leads

@@ -2,12 +2,14 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
-from pilot_aggregator.jobs.backend import JobRequest
+from pilot_aggregator.jobs.backend import JobRequest, StatePlace
 from pilot_aggregator.jobs.kubernetes.labels import SPEC_HASH
 from pilot_aggregator.jobs.kubernetes.render import render
+from pilot_aggregator.jobs.kubernetes.state_volume import state_place
 from pilot_aggregator.jobs.kubernetes.templates import read_templates
 from pilot_proto.canonical import document_digest
 from pilot_proto.problem import InvalidDocument
@@ -109,6 +111,75 @@ def test_rendering_is_plain_json_the_same_every_time_and_leaves_the_template_alo
     assert before == TEMPLATE
 
 
+GPU_TEMPLATE = {
+    "spec": {
+        "template": {
+            "spec": {
+                "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one"}],
+                "containers": [
+                    {"name": "sidecar", "image": "p:1", "args": ["stay"], "resources": {"limits": {"x.example/d": 1}}},
+                    {
+                        "name": "trainer",
+                        "image": "t:1",
+                        "command": ["torchrun"],
+                        "args": ["-m", "pilot_trainer"],
+                        "resources": {
+                            "limits": {"nvidia.com/gpu": 8, "memory": "64Gi"},
+                            "requests": {"cpu": "4", "ephemeral-storage": "1Gi", "nvidia.com/gpu": 8},
+                            "claims": [{"name": "gpu"}],
+                        },
+                    },
+                ],
+            }
+        }
+    }
+}
+
+
+def test_another_program_runs_in_the_same_pod_and_waits_for_no_accelerator():
+    spec = render(replace(REQUEST, command=("python", "-m", "x")), GPU_TEMPLATE, "trainers")["spec"]["template"]["spec"]
+    assert "resourceClaims" not in spec
+    sidecar, trainer = spec["containers"]
+    assert (trainer["command"], "args" in trainer) == (["python", "-m", "x"], False)
+    assert trainer["resources"] == {"limits": {"memory": "64Gi"}, "requests": {"cpu": "4", "ephemeral-storage": "1Gi"}}
+    assert (sidecar["args"], sidecar["resources"]) == (["stay"], {"limits": {}})
+
+
+def test_a_trainer_keeps_its_accelerators_and_its_command():
+    spec = render(REQUEST, GPU_TEMPLATE, "trainers")["spec"]["template"]["spec"]
+    assert spec["resourceClaims"] == GPU_TEMPLATE["spec"]["template"]["spec"]["resourceClaims"]
+    for made, wanted in zip(spec["containers"], GPU_TEMPLATE["spec"]["template"]["spec"]["containers"], strict=True):
+        assert {name: made[name] for name in wanted} == wanted
+
+
+def with_state(**volume):
+    template = copy.deepcopy(TEMPLATE)
+    spec = template["spec"]["template"]["spec"]
+    mounts = [{"name": "data", "mountPath": "/data"}, {"name": "disk", "mountPath": "/s", "subPath": "vqa-1"}]
+    spec["containers"][1] |= {"volumeMounts": mounts, "securityContext": {"runAsNonRoot": True}}
+    spec |= {"volumes": [{"name": "data", "emptyDir": {}}, {"name": "disk", **volume}], "tolerations": [{"key": "k"}]}
+    return render(REQUEST, template, "trainers")
+
+
+def test_the_place_of_the_private_state_is_the_claim_that_is_mounted_there():
+    place = state_place(with_state(persistentVolumeClaim={"claimName": "state-vqa-1"}))
+    assert (place.namespace, place.claim, place.path) == ("trainers", "state-vqa-1", "/s")
+    spec = place.pod["spec"]
+    (reader,) = spec["containers"]
+    assert reader["volumeMounts"] == [{"name": "disk", "mountPath": "/s", "subPath": "vqa-1", "readOnly": True}]
+    assert (reader["image"], reader["securityContext"]) == ("t:1", {"runAsNonRoot": True})
+    assert spec["volumes"] == [{"name": "disk", "persistentVolumeClaim": {"claimName": "state-vqa-1"}}]
+    assert (spec["tolerations"], spec["automountServiceAccountToken"]) == ([{"key": "k"}], False)
+    assert "serviceAccountName" not in spec
+
+
+def test_a_volume_without_a_claim_has_a_place_and_one_that_goes_with_its_pod_has_none():
+    named = state_place(with_state(hostPath={"path": "/disk"}))
+    assert (named.claim, named.pod["spec"]["volumes"]) == ("", [{"name": "disk", "hostPath": {"path": "/disk"}}])
+    assert state_place(with_state(emptyDir={})) == StatePlace("trainers")
+    assert state_place(render(REQUEST, TEMPLATE, "trainers")) == StatePlace("trainers")
+
+
 def document(**templates):
     return {
         "apiVersion": "pilot/v1alpha1",
@@ -118,10 +189,10 @@ def document(**templates):
     }
 
 
-def written(folder, document):
-    file = folder / "jobs.yaml"
-    file.write_text(yaml.safe_dump(document))
-    return file
+def written(folder, *documents):
+    for number, document in enumerate(documents):
+        (folder / f"jobs-{number}.yaml").write_text(yaml.safe_dump(document))
+    return folder
 
 
 def test_templates_are_read_with_everything_that_the_cluster_knows_and_we_do_not(tmp_path):
@@ -129,6 +200,16 @@ def test_templates_are_read_with_everything_that_the_cluster_knows_and_we_do_not
     assert templates.spec.namespace == "trainers"
     assert templates.of("base") == TEMPLATE
     assert templates.of("vqa-1") is None
+
+
+def test_templates_may_stand_in_several_documents(tmp_path):
+    templates = read_templates(written(tmp_path, document(base=TEMPLATE), document(one=TEMPLATE, two=GPU_TEMPLATE)))
+    assert [templates.of(name) for name in ("base", "one", "two")] == [TEMPLATE, TEMPLATE, GPU_TEMPLATE]
+
+
+def test_a_folder_without_templates_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"jobs\.yaml"):
+        read_templates(tmp_path)
 
 
 def without_trainer():
@@ -156,4 +237,4 @@ def test_templates_that_cannot_be_used_are_refused_with_the_place(tmp_path, docu
 def test_a_file_that_is_not_yaml_is_refused(tmp_path):
     (tmp_path / "jobs.yaml").write_text("{")
     with pytest.raises(InvalidDocument, match=r"jobs\.yaml"):
-        read_templates(tmp_path / "jobs.yaml")
+        read_templates(tmp_path)

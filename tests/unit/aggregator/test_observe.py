@@ -27,7 +27,7 @@ def assignment(client, **values):
 
 def attempt(client, number=1, state="Running", **values):
     default = {"exit_code": None, "message": "", "intended_at": NOW, "started_at": NOW, "ended_at": None}
-    return AttemptRecord(UID, 1, client, number, f"job-{client}-{number}", {}, state, True, **{**default, **values})
+    return AttemptRecord(UID, 1, client, number, f"job-{client}-{number}", state, True, **{**default, **values})
 
 
 def measured(**norms):

@@ -1,5 +1,7 @@
 """The loop over fakes: what it does in which order, and what it leaves for its successor."""
 
+from math import inf
+
 import pytest
 from databases import every_database  # noqa: F401
 from pilot_aggregator.merge.process import MergeProcess
@@ -37,6 +39,8 @@ class World:
         self.service = service_in(folder)
         self.store = self.service.store
         self.registry = self.service.registry
+        # Whatever else this machine does.
+        self.service.reconciler.turn_s = inf
 
     @property
     def backend(self) -> FakeBackend:
@@ -108,7 +112,7 @@ class World:
             self.service.clock,
             self.service.spool,
         )
-        return Reconciler(self.store, self.registry, old.attempts, actor, old.clock, {}, old.clock.now())
+        return Reconciler(self.store, self.registry, old.attempts, actor, old.clock, {}, old.clock.now(), turn_s=inf)
 
 
 @pytest.fixture
@@ -130,6 +134,86 @@ def test_the_next_round_is_opened_for_everybody(world):
     assert (run.phase, run.round) == ("Training", 1)
     assert set(world.registry.grants) == {(1, client) for client in CLIENTS}
     assert set(world.jobs(1)) == set(CLIENTS)
+
+
+def test_a_run_with_much_to_do_goes_on_after_the_others_had_their_turn(world):
+    world.create(published=0)
+    world.service.reconciler.turn_s = 0.0
+    turns = 0
+    while world.service.reconciler.tick("t"):
+        turns += 1
+    assert turns > 0
+    assert set(world.jobs(1)) == set(CLIENTS)
+    world.service.loop._tick_all()
+    assert len(world.backend.jobs) == len(CLIENTS)
+
+
+def test_a_loop_that_is_told_that_there_is_more_looks_again_at_once(world):
+    world.create(published=0)
+    world.service.reconciler.turn_s = 0.0
+    assert world.service.loop._tick_all() is True
+    while world.service.loop._tick_all():
+        pass
+    assert set(world.jobs(1)) == set(CLIENTS)
+
+
+def test_a_round_of_many_clients_is_begun_a_hundred_at_a_time(tmp_path):
+    many = {f"c-{number:03d}": "vqa" for number in range(250)}
+    service = service_in(tmp_path)
+    service.reconciler.turn_s = 0.0
+    service.store.create_run(run_record(clients=many, spec=spec_of(method="fedavg"), through=9), None, None)
+    open_round(service.store, service.store.run("t"), 0, history())
+    service.store.adopt_publication(UID, 0, published_of(0, []), base_slots(), {}, MODEL, NOW)
+    begun = []
+    while service.reconciler.tick("t"):
+        begun.append(len(service.store.attempts(UID, 1)))
+    service.background.close()
+    assert sorted(set(begun)) == [0, 100, 200, 250]
+
+
+def test_of_updates_that_are_known_the_registry_is_not_asked_again(world):
+    world.create(published=1, rounds=["plain"]).tick()
+    asked = []
+    told = world.registry.round
+
+    def round(uid, number, known=0):
+        asked.append(known)
+        return told(uid, number, known)
+
+    world.registry.round = round
+    for clients in (["cap-1"], ["cap-1", "vqa-1"]):
+        world.admit(2, *clients)
+        world.tick()
+    assert asked == [0, 1]
+    assert {c.name for c in world.service.view(world.run).status.clients if c.state == "Answered"} == {"cap-1", "vqa-1"}
+
+
+def test_a_registry_that_lost_updates_is_believed(world):
+    world.create(published=1, rounds=["plain"]).tick()
+    for clients in (["cap-1", "vqa-1"], ["vqa-1"]):
+        world.admit(2, *clients)
+        world.tick()
+    assert {c.name for c in world.service.view(world.run).status.clients if c.state == "Answered"} == {"vqa-1"}
+
+
+def test_what_is_admitted_is_fetched_before_the_seal(world):
+    world.create(published=1, rounds=["plain"]).tick()
+    world.admit(2, "cap-1")
+    world.tick()
+    world.service.background.close()
+    fetched = {file.name for file in (world.service.spool / UID / "2" / "inputs").iterdir()}
+    (said,) = [update.files[UPDATE_FILE].digest for update in world.registry.views[2].admitted]
+    assert fetched == {said.removeprefix("sha256:")}
+
+
+def test_what_cannot_be_fetched_ahead_is_no_fault(world):
+    world.create(published=1, rounds=["plain"]).tick()
+    world.admit(2, "cap-1")
+    files, world.registry.files = world.registry.files, {}
+    world.tick()
+    world.registry.files = files
+    world.admit(2, *CLIENTS)
+    assert world.to_the_end().phase == "Succeeded"
 
 
 def test_ticking_again_does_nothing_twice(world):
@@ -245,7 +329,8 @@ def test_the_last_round_evaluates_and_the_run_succeeds(world):
     run = world.to_the_end()
     assert (run.phase, run.published, run.conditions) == ("Succeeded", 2, ())
     assert world.registry.requests[2].manifests == ()
-    assert {a.state for a in world.store.attempts(UID, 2)} == {"Stopped"}
+    assert {a.state for a in world.store.attempts(UID, 2)} == {"Succeeded"}
+    assert not [job for job in world.backend.deleted if "-r2-" in job]
     told = [e.type for e in world.store.events_after(UID, 0) if e.type.startswith(("Round", "Run"))]
     steps = ["RoundSealed", "RoundMeasured", "RoundPlanned", "RoundMerged", "RoundPublished", "RunSucceeded"]
     assert told[-6:] == steps
@@ -325,7 +410,7 @@ def test_an_unexpected_error_in_one_run_leaves_it_alone_for_a_while_and_the_othe
     world.store.create_run(other, None, None)
     asked = []
 
-    def broken(uid, number):
+    def broken(uid, number, known=0):
         asked.append(uid)
         if uid == UID:
             raise RuntimeError("a bug")

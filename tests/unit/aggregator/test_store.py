@@ -10,6 +10,7 @@ from databases import every_database  # noqa: F401
 from pilot_aggregator.rounds.assign import plan_round
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables
+from pilot_aggregator.store.records import AttemptChange, Intent
 from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, NameTaken, StaleStatus, Store
 from pilot_disk.database import connect, upgrade
 from pilot_proto.canonical import canonical_bytes, digest_of
@@ -300,11 +301,12 @@ def test_what_becomes_of_a_client_is_written_to_it_alone(store, run):
 def test_an_intent_is_stored_with_the_rendered_job(store, run):
     open_round(store, run, 1)
     job = {"environment": {"A": "1"}, "labels": {"run": "t"}}
-    store.intend(UID, 1, "vqa-1", 1, "job-1", job, NOW)
+    store.intend(UID, 1, [Intent("vqa-1", 1, "job-1", job)], NOW)
     (attempt,) = store.attempts(UID, 1)
-    assert (attempt.state, attempt.created, attempt.rendered) == ("Intended", False, job)
+    assert (attempt.state, attempt.created, store.rendered("job-1")) == ("Intended", False, job)
     assert store.active_attempt_states() == ["Intended"]
-    store.change_attempt(attempt, later(1), "AttemptFailed", state="Failed", message="no", exit_code=65)
+    values = {"state": "Failed", "message": "no", "exit_code": 65}
+    store.change_attempts([AttemptChange(attempt, values, "AttemptFailed")], later(1))
     (attempt,) = store.attempts(UID, 1)
     assert (attempt.state, attempt.exit_code) == ("Failed", 65)
     assert store.active_attempt_states() == []
@@ -313,9 +315,10 @@ def test_an_intent_is_stored_with_the_rendered_job(store, run):
 
 def test_a_job_is_intended_once(store, run):
     open_round(store, run, 1)
-    store.intend(UID, 1, "vqa-1", 1, "job-1", {}, NOW)
+    store.intend(UID, 1, [Intent("vqa-1", 1, "job-1", {})], NOW)
     with pytest.raises(IntegrityError):
-        store.intend(UID, 1, "vqa-1", 1, "job-1", {}, NOW)
+        store.intend(UID, 1, [Intent("cap-1", 1, "job-2", {}), Intent("vqa-1", 1, "job-1", {})], NOW)
+    assert [attempt.job for attempt in store.attempts(UID, 1)] == ["job-1"], "all of them, or none"
 
 
 # -- events

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import databases
 import yaml
-from pilot_aggregator.jobs.backend import JobConflict, JobRejected, JobRequest, JobState, Rendered
+from pilot_aggregator.jobs.backend import JobConflict, JobRejected, JobRequest, JobState, Rendered, StatePlace
 from pilot_aggregator.rounds.assign import History, RunPlan, plan_round
 from pilot_aggregator.store.records import RunRecord
 from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, Store
+from pilot_client.errors import Unreachable
 from pilot_disk.database import connect, upgrade
 from pilot_proto.assignment import AdapterRef, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.base import as_json
 from pilot_proto.canonical import commit_of, digest_of
 from pilot_proto.federation import BaseModelOffer, Client, Federation, FederationSpec, Task
-from pilot_proto.grant import AdmittedUpdate, Grant, Publication, PublishRequest, RoundView, SealedRound
+from pilot_proto.grant import AdmittedUpdate, Grant, Handed, Publication, PublishRequest, RoundView, SealedRound
 from pilot_proto.names import ADAPTER_FILE, CONFIG_FILE, PREPARER, Kind, update_path, update_repo
 from pilot_proto.presets import expand
 from pilot_proto.run import Metadata, Run, RunSpec
@@ -207,6 +208,7 @@ def published_of(number: int, slots: Iterable[AdapterRef]) -> Publication:
 class FakeBackend:
     """Jobs as a dictionary. A test moves them."""
 
+    calls_at_once: ClassVar[int] = 2
     jobs: dict[str, Rendered] = field(default_factory=dict)
     states: dict[str, JobState] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
@@ -221,7 +223,13 @@ class FakeBackend:
     def render(self, request: JobRequest) -> Rendered:
         if (why := self.refusals.get(request.client, "")).startswith("NoTemplate"):
             raise JobRejected(why)
-        return {"client": request.client, "environment": request.environment, "labels": request.labels}
+        command = {"command": list(request.command)} if request.command else {}
+        return {"client": request.client, "environment": request.environment, "labels": request.labels, **command}
+
+    def state_place(self, job: Rendered) -> StatePlace:
+        return StatePlace(
+            "trainers", f"state-{job['client']}", "/state", {"kind": "Pod", "metadata": {"name": "reader"}}
+        )
 
     def create(self, name: str, job: Rendered) -> None:
         if self.refuses:
@@ -275,17 +283,26 @@ class FakeRegistry:
     requests: dict[int, PublishRequest] = field(default_factory=dict)
     retired: list[int] = field(default_factory=list)
     revoked: int = 0
+    handed: dict[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
+    """Round and client to the commits that were handed out."""
+    away: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
     """What can be downloaded, and what was uploaded, by digest."""
 
-    def put_grant(self, grant: Grant) -> None:
-        self.grants[grant.round, grant.client] = grant
+    def put_grants(self, uid: str, number: int, grants: Iterable[Grant]) -> None:
+        self.grants |= {(number, grant.client): grant for grant in grants}
+
+    def hand_out(self, uid: str, number: int, client: str, handed: Handed) -> None:
+        if self.away:
+            raise Unreachable("the registry did not answer")
+        self.handed[number, client] = handed.commits
 
     def revoke_grants(self, uid: str) -> None:
         self.revoked += 1
 
-    def round(self, uid: str, number: int) -> RoundView:
-        return self.views.get(number, RoundView())
+    def round(self, uid: str, number: int, known: int = 0) -> RoundView:
+        view = self.views.get(number, RoundView())
+        return view.model_copy(update={"admitted": view.admitted[known:], "total": len(view.admitted)})
 
     def seal(self, uid: str, number: int) -> SealedRound:
         updates = tuple(sorted(self.round(uid, number).admitted, key=lambda update: update.client))

@@ -80,7 +80,7 @@ def started(deployed, pilot, file):
     store.adopt_publication(run.uid, 0, published_of(0, []), base_slots(), {}, MODEL, NOW)
     open_round(store, run, 1, history())
     in_phase(deployed, "Training")
-    deployed.service.attempts.launch(store.run("t"), 1, "vqa-1", 1)
+    deployed.service.attempts.launch(store.run("t"), 1, {"vqa-1": 1})
     deployed.service.attempts.follow(store.attempts(run.uid, 1))
     deployed.service.board[run.uid, 1, "vqa-1"] = (Progress(step=3, total_steps=9, loss=1.25), NOW)
     return store.run("t")

@@ -34,6 +34,15 @@ def test_an_age_is_told_in_its_largest_unit(seconds, told):
     assert output.age(NOW, NOW + timedelta(seconds=seconds)) == told
 
 
+def test_a_long_sentence_takes_lines_and_no_room_of_other_columns(monkeypatch, capsys):
+    monkeypatch.setattr(output, "console", Console(width=60))
+    said = "Unschedulable: " + "no node has what it asks for, " * 6
+    output.print_table(["CLIENT", "STATE", "MESSAGE"], [["grounding-1", "Pending", said]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("grounding-1  Pending  Unschedulable:")
+    assert " ".join(" ".join(line[22:] for line in lines[1:]).split()) == said.strip()
+
+
 @pytest.mark.parametrize(("form", "read"), [(Format.JSON, json.loads), (Format.YAML, yaml.safe_load)])
 def test_a_document_is_read_back_as_it_was(capsys, form, read):
     document = {"b": [1, None, "\u00e9: x"], "a": {"c": "yes"}}

@@ -8,7 +8,7 @@ from pilot_client.aggregator import AggregatorClient
 from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 from pilot_proto.canonical import canonical_bytes, digest_of
-from pilot_proto.grant import Grant, Publication, PublishRequest, SealedRound
+from pilot_proto.grant import Grant, Handed, Publication, PublishRequest, SealedRound
 from pilot_proto.run import Progress, StageTime
 
 API = "/api/v1alpha1"
@@ -114,10 +114,13 @@ def test_documents_go_to_the_registry_as_canonical_bytes():
     ("act", "method", "path"),
     [
         (lambda c: c.put_grant(GRANT), "PUT", "/grants/u/1/vqa-1"),
+        (lambda c: c.put_grants("u", 1, [GRANT]), "PUT", "/grants/u/1"),
+        (lambda c: c.hand_out("u", 1, "vqa-1", Handed(commits=("0" * 40,))), "PUT", "/grants/u/1/vqa-1/handed"),
         (lambda c: c.revoke_grants("u"), "DELETE", "/grants/u"),
         (lambda c: c.retire("u", 1), "POST", "/rounds/u/1/retire"),
         (lambda c: c.get("compare", a="x", b="y"), "GET", "/compare?a=x&b=y"),
-        (lambda c: c.round("u", 1), "GET", "/rounds/u/1"),
+        (lambda c: c.round("u", 1), "GET", "/rounds/u/1?known=0"),
+        (lambda c: c.round("u", 1, 7), "GET", "/rounds/u/1?known=7"),
     ],
 )
 def test_a_method_of_the_registry_is_one_request(act, method, path):

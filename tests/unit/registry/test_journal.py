@@ -5,6 +5,8 @@ from pathlib import Path
 import databases
 import pytest
 from databases import every_database  # noqa: F401
+from pilot_proto.canonical import canonical_bytes
+from pilot_proto.grant import Handed, RoundGrants
 from pilot_registry import rounds
 from pilot_registry.journal import record_key, sequence_of
 from pilot_registry.tables import Outbox
@@ -24,6 +26,8 @@ def busy_history(world: World) -> World:
     assert world.publish(world.publication(merged, single)).status_code == 201
     repo = "digits/task-vqa-connector"
     target = world.call("viewer", "GET", f"/adapters/{repo}/versions/main").json()["commit"]
+    handed = canonical_bytes(Handed(commits=(target,)))
+    assert world.call("aggregator", "PUT", f"/grants/{UID}/1/vqa-2/handed", content=handed).status_code == 204
     made = world.call(
         "operator", "PUT", f"/adapters/{repo}/aliases/best", json={"commit": target}, headers={"if-none-match": "*"}
     )
@@ -34,7 +38,8 @@ def busy_history(world: World) -> World:
     deleted = released.json()["commit"]
     world.app.state.aggregator = FakeAggregator({"runs": {"items": []}}).connected()
     assert world.call("admin", "DELETE", f"/adapters/released/kept/versions/{deleted}").status_code == 200
-    world.grant("vqa-1", 2)
+    asked = RoundGrants(grants=tuple(world.grant_for(client, 2, readable=(target,)) for client in ("vqa-1", "vqa-2")))
+    assert world.call("aggregator", "PUT", f"/grants/{UID}/2", content=canonical_bytes(asked)).status_code == 201
     world.call("aggregator", "DELETE", f"/grants/{UID}")
     world.grant("vqa-1", 3)
     return world

@@ -33,6 +33,21 @@ def test_a_seal_lists_the_updates_by_client_and_is_the_same_bytes_for_ever(world
     assert seen["sealed"] == first.json()
 
 
+def test_who_knows_the_first_updates_is_told_of_those_after_them(world: World):
+    def told(known: int) -> tuple[list[str], int]:
+        view = world.call("aggregator", "GET", f"/rounds/{UID}/1?known={known}").json()
+        return [update["client"] for update in view["admitted"]], view["total"]
+
+    world.grant("vqa-1")
+    assert told(0) == ([], 0)
+    world.answer("vqa-2", seed=2)
+    assert told(0) == (["vqa-2"], 1)
+    world.answer("vqa-1", seed=1)
+    assert told(0) == (["vqa-1", "vqa-2"], 2)
+    assert told(1) == (["vqa-1"], 2), "the first is who was admitted first, not who sorts first"
+    assert told(2) == told(9) == ([], 2)
+
+
 def test_an_empty_round_can_be_sealed(world: World):
     world.grant()
     assert world.seal().json()["updates"] == []

@@ -1,7 +1,15 @@
+{{- /*
+Whether a Lease decides which aggregator leads. Also for one on Postgres: a second one may come by an upgrade, or because a lost
+node still runs the first.
+*/ -}}
+{{- define "pilot.elects" -}}
+{{- if and .Values.aggregator.database.existingSecret (eq .Values.aggregator.backend "kubernetes") -}}true{{- end -}}
+{{- end -}}
+
 {{- define "pilot.aggregatorEnv" -}}
 {{- $values := .Values.aggregator -}}
 - {name: PILOT_AGGREGATOR_BACKEND, value: {{ $values.backend }}}
-- {name: PILOT_AGGREGATOR_JOB_TEMPLATES, value: /etc/pilot/jobs/jobs.yaml}
+- {name: PILOT_AGGREGATOR_JOB_TEMPLATES, value: /etc/pilot/jobs}
 - {name: PILOT_AGGREGATOR_JOB_TTL_S, value: {{ int $values.jobTtlSeconds | quote }}}
 - {name: PILOT_AGGREGATOR_STATE_DIR, value: /state}
 - {name: PILOT_AGGREGATOR_FEDERATION, value: /etc/pilot/federation/federation.yaml}
@@ -18,7 +26,7 @@
 - {name: PILOT_AGGREGATOR_DATABASE_URL, valueFrom: {secretKeyRef: {name: {{ .existingSecret }}, key: {{ .key }}}}}
 {{- end }}
 {{- end }}
-{{- if gt (int $values.replicas) 1 }}
+{{- if include "pilot.elects" . }}
 - {name: PILOT_AGGREGATOR_LEASE, value: {{ include "pilot.fullname" . }}-aggregator}
 {{- end }}
 {{- if $values.tls.existingSecret }}

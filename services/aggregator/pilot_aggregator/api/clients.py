@@ -18,29 +18,26 @@ Number = Annotated[int, Path(ge=0)]
 @router.get("/assignment")
 def get_assignment(run: str, n: Number, client: str, service: Aggregator) -> AssignmentView:
     """What this client must do in this round."""
-    record = service.run(run)
-    assignment = service.assignment(record, n, client)
+    part = service.part(run, n, client)
     return AssignmentView.read(
-        b'{"uid":"%s","digest":"%s","assignment":%s}'
-        % (record.uid.encode(), assignment.digest.encode(), assignment.body)
+        b'{"uid":"%s","digest":"%s","assignment":%s}' % (part.uid.encode(), part.digest.encode(), part.body)
     )
 
 
 @router.post("/progress", status_code=204)
 def post_progress(run: str, n: Number, client: str, body: Progress, service: Aggregator) -> Response:
     """Where an attempt is; the last word counts."""
-    record = service.run(run)
-    service.assignment(record, n, client)
-    service.board[record.uid, n, client] = (body, service.clock.now())
+    part = service.part(run, n, client)
+    service.board[part.uid, n, client] = (body, service.clock.now())
     return Response(status_code=204)
 
 
 @router.post("/report", status_code=204)
 def post_report(run: str, n: Number, client: str, body: CommitReport, service: Aggregator) -> Response:
     """A hint that the update is in the registry, and how long what took."""
-    record = service.run(run)
+    part = service.part(run, n, client)
     if body.timings:
-        service.store.times.note(record.uid, n, client, Timings(service.clock.now(), body.timings))
+        service.store.times.note(part.uid, n, client, Timings(service.clock.now(), body.timings))
     service.loop.wake()
     return Response(status_code=204)
 
@@ -48,10 +45,9 @@ def post_report(run: str, n: Number, client: str, body: CommitReport, service: A
 @router.post("/failure", status_code=204)
 def post_failure(run: str, n: Number, client: str, body: FailureReport, service: Aggregator) -> Response:
     """Why an attempt gave up."""
-    record = service.run(run)
-    assignment = service.assignment(record, n, client)
+    part = service.part(run, n, client)
     failure = f"{body.code}: {body.message}"
-    service.store.change_assignment(record.uid, n, assignment.client, failure=failure)
-    service.store.add_event(record.uid, service.clock.now(), "ClientFailed", n, client, failure)
+    service.store.change_assignment(part.uid, n, part.client, failure=failure)
+    service.store.add_event(part.uid, service.clock.now(), "ClientFailed", n, client, failure)
     service.loop.wake()
     return Response(status_code=204)

@@ -26,6 +26,21 @@ class JobRequest:
     labels: dict[str, str] = field(default_factory=dict)
     deadline_s: int = 86400
     """Once started, it is ended after so long, whatever becomes of the orchestrator."""
+    command: tuple[str, ...] = ()
+    """Another program than a trainer's, with what the client's trainers have; it computes nothing and needs no
+    accelerator."""
+
+
+@dataclass(frozen=True)
+class StatePlace:
+    """Where a job's client keeps its private state, for people."""
+
+    namespace: str = ""
+    claim: str = ""
+    path: str = ""
+    """Where `pod` has it."""
+    pod: Rendered = field(default_factory=dict)
+    """One that mounts it for reading, and waits."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +62,18 @@ class JobBackend(Protocol):
     Every verb that changes something raises OSError for: not now, try again.
     """
 
+    calls_at_once: int
+    """How many calls from as many threads it can make good use of."""
+
     def render(self, request: JobRequest) -> Rendered:
         """The job in the backend's own terms. Pure.
 
         Raises:
             JobRejected: nothing can be made of the request.
         """
+
+    def state_place(self, job: Rendered) -> StatePlace:
+        """Where the private state is that a rendered job works on. Pure."""
 
     def create(self, name: str, job: Rendered) -> None:
         """Make the job exist. The same again does nothing.

@@ -29,7 +29,7 @@ from pilot_disk.files import write_atomically
 from prometheus_client.core import Metric
 
 from pilot_aggregator.jobs import shim
-from pilot_aggregator.jobs.backend import JobConflict, JobPhase, JobRequest, JobState, Rendered
+from pilot_aggregator.jobs.backend import JobConflict, JobPhase, JobRejected, JobRequest, JobState, Rendered, StatePlace
 
 CANNOT_START = 71
 """sysexits' EX_OSERR: this machine failed, not the job; another attempt may do better."""
@@ -37,6 +37,8 @@ CANNOT_START = 71
 
 class LocalBackend:
     """Runs at most `len(slots)` jobs at a time; each slot is a set of environment variables, such as a GPU's."""
+
+    calls_at_once = 1
 
     def __init__(
         self,
@@ -61,11 +63,19 @@ class LocalBackend:
         forkserver.ensure_running()
 
     def render(self, request: JobRequest) -> Rendered:
+        if request.command:
+            raise JobRejected(
+                f"OnThisMachine: the private state of {request.client!r} is in this aggregator's own folder, where no "
+                "job is needed to read it: use 'pilot export --out DIR' on this machine"
+            )
         return {
             "entry": self._entry,
             "environment": {**request.environment, **self._environment(request.client)},
             "labels": request.labels,
         }
+
+    def state_place(self, job: Rendered) -> StatePlace:
+        return StatePlace()
 
     def create(self, name: str, job: Rendered) -> None:
         spec = self._folder / name / "spec.json"

@@ -24,8 +24,6 @@ of the product's norm instead of zero.
 No BLAS: distances decide coefficients, and coefficients decide bytes.
 """
 
-from itertools import combinations
-
 import numpy as np
 
 from pilot_aggregator.merge.dtypes import F64
@@ -33,11 +31,21 @@ from pilot_aggregator.merge.dtypes import F64
 ROW_BLOCK = 1024
 
 
-def add_pairs(x_Kn: F64, scratch_n: F64, squared_KK: F64) -> None:
-    """Add sum_n (x_i - x_j)^2 to squared_KK[i, j] for i < j."""
-    for i, j in combinations(range(len(x_Kn)), 2):
-        np.subtract(x_Kn[i], x_Kn[j], out=scratch_n)
-        squared_KK[i, j] += squared_norm(scratch_n)
+def add_pairs(x_Kn: F64, scratch: F64, squared_KK: F64) -> None:
+    """Add sum_n (x_i - x_j)^2 to squared_KK[i, j] for i < j.
+
+    As many j at a time as fit into `scratch`, which holds one x_n at least: with many inputs and short blocks, calls
+    would take longer than their work. Each sum is over one contiguous row, so its bits do not depend on how many.
+    """
+    K, n = x_Kn.shape
+    rows = max(1, len(scratch) // n)
+    for i in range(K - 1):
+        for start in range(i + 1, K, rows):
+            x_jn = x_Kn[start : start + rows]
+            difference_jn = scratch[: len(x_jn) * n].reshape(len(x_jn), n)
+            np.subtract(x_Kn[i], x_jn, out=difference_jn)
+            np.multiply(difference_jn, difference_jn, out=difference_jn)
+            squared_KK[i, start : start + rows] += np.add.reduce(difference_jn, axis=1)
 
 
 def squared_norm(x_n: F64) -> float:

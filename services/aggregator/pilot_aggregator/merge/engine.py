@@ -24,7 +24,7 @@ from pilot_aggregator.merge.dtypes import F32
 from pilot_aggregator.merge.errors import MergeRefused
 from pilot_aggregator.merge.layout import Layout, common_layout
 from pilot_aggregator.merge.mixture import Mixture
-from pilot_aggregator.merge.reader import BLOCK, Buffers, Inputs
+from pilot_aggregator.merge.reader import BLOCK, Buffers, Inputs, block_for
 from pilot_aggregator.merge.writer import FileSink, HashOnly, Sink, Written, header_bytes
 
 IN_FLIGHT = 3
@@ -91,6 +91,7 @@ def _mix_into(
 
 def _mixed(inputs: Inputs, layout: Layout, mixture: Mixture, block: int) -> Iterator[F32]:
     """Blocks y_Jn of all outputs, in the order of the file. Each is valid until IN_FLIGHT more have been asked for."""
+    block = block_for(max(len(inputs.files), len(mixture.outputs)), block)
     block = min(block, max((tensor.numbers for tensor in layout.tensors), default=1))
     buffers = Buffers.of(len(inputs.files), block)
     terms_J = mixing.terms_of(mixture.coefficients)

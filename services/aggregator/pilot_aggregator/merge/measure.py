@@ -3,7 +3,7 @@
 Tensors are measured by two threads and added up in sorted order, so the result depends on the files' contents only.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pilot_aggregator.merge.distances import add_pairs, product_squared, squared
 from pilot_aggregator.merge.dtypes import F64
 from pilot_aggregator.merge.errors import MergeRefused
 from pilot_aggregator.merge.layout import common_layout
-from pilot_aggregator.merge.reader import BLOCK, Buffers, Inputs
+from pilot_aggregator.merge.reader import BLOCK, Buffers, Inputs, block_for
 
 METRICS = ("euclidean", "euclidean-delta", "product")
 THREADS = 2
@@ -88,10 +88,11 @@ def _refuse_metric(metric: str, base: Path | None) -> None:
         )
 
 
-def _elementwise(files: Inputs, base: Inputs | None, tensors: Sequence[str]) -> list[_Squares]:
+def _elementwise(files: Inputs, base: Inputs | None, tensors: Sequence[str]) -> Iterator[_Squares]:
+    block = block_for(len(files.files))
     buffers: SimpleQueue[tuple[Buffers, Buffers]] = SimpleQueue()
     for _ in range(THREADS):
-        buffers.put((Buffers.of(len(files.files), BLOCK), Buffers.of(1, BLOCK)))
+        buffers.put((Buffers.of(len(files.files), block), Buffers.of(1, block)))
 
     def squares_of(tensor: str) -> _Squares:
         own = buffers.get()
@@ -110,7 +111,7 @@ def _squares(files: Inputs, base: Inputs | None, tensor: str, buffers: Buffers, 
     base_blocks = base.blocks(tensor, base_buffers) if base else None
     for x_Kn in files.blocks(tensor, buffers):
         scratch_n = scratch[: x_Kn.shape[1]]
-        add_pairs(x_Kn, scratch_n, found.pairs_KK)
+        add_pairs(x_Kn, scratch, found.pairs_KK)
         if base_blocks is None:
             continue
         (base_n,) = next(base_blocks)
@@ -119,7 +120,7 @@ def _squares(files: Inputs, base: Inputs | None, tensor: str, buffers: Buffers, 
     return found
 
 
-def _combined(squares: Sequence[_Squares], metric: str, K: int) -> F64:
+def _combined(squares: Iterable[_Squares], metric: str, K: int) -> F64:
     total_KK = np.zeros((K, K))
     for tensor in squares:
         s_t = 1.0 if metric == "euclidean" else float(np.add.reduce(tensor.changes_K)) / K
@@ -155,6 +156,7 @@ def _factors(tensors: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _in_threads(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def _in_threads(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """In the order of the items; what has been taken is not kept."""
     with ThreadPoolExecutor(THREADS, "merge-measure") as pool:
-        return list(pool.map(work, items))
+        yield from pool.map(work, items)

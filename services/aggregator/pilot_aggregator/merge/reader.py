@@ -19,6 +19,14 @@ from pilot_aggregator.merge.errors import MergeRefused
 
 BLOCK = 32768
 """Numbers per input and block: nine float64 blocks fit the second-level cache, and a call costs less than its work."""
+SMALLEST_BLOCK = 1024
+BUDGET = 64 * BLOCK
+"""Numbers that all rows together hold at a time: with more than 64, blocks become smaller."""
+
+
+def block_for(rows: int, block: int = BLOCK) -> int:
+    """How many numbers of each of so many inputs and outputs are held at a time."""
+    return min(block, max(SMALLEST_BLOCK, BUDGET // max(rows, 1)))
 
 
 class TensorFile:

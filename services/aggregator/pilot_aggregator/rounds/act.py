@@ -2,7 +2,9 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +16,9 @@ from pilot_disk.files import write_atomically
 from pilot_proto.assignment import AdapterRef, Assignment, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.canonical import canonical_bytes, digest_of
-from pilot_proto.names import Kind
-from pilot_proto.plan import Ledger, MergePlan
+from pilot_proto.grant import AdmittedUpdate
+from pilot_proto.names import ADAPTER_FILE, Kind, update_path
+from pilot_proto.plan import KindPlan, Ledger, MergePlan
 from pilot_proto.update import UPDATE_FILE, Update
 
 from pilot_aggregator.clock import Clock
@@ -28,15 +31,22 @@ from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.rounds.observe import round_flags
-from pilot_aggregator.rounds.outputs import publication
+from pilot_aggregator.rounds.outputs import Published, publication
 from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan, rule_of
-from pilot_aggregator.rounds.spool import Spool, Wanted
+from pilot_aggregator.rounds.spool import TRANSFERS, Spool, Wanted
 from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
 from pilot_aggregator.store.store import Store
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+FETCH = "fetch"
+"""The step in which a round's inputs are brought here; it begins before the seal."""
+ADAPTERS = frozenset(update_path(kind, ADAPTER_FILE[kind]) for kind in KINDS)
+
+LAUNCHES = 100
+"""Attempts that are begun in one step, so that other runs get their turn between the steps of a large one."""
 
 
 class Unrecoverable(Exception):
@@ -60,6 +70,8 @@ class Actor:
     folder: Path
     granted: set[tuple[str, int]] = field(default_factory=set)
     """Rounds whose grants this process knows to be in the registry; after a restart they are PUT again."""
+    fetched: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Of how many updates of a round's the files were asked for ahead of the seal."""
 
     def carry_out(self, run: RunRecord, round: RoundRecord | None, decision: d.Decision) -> bool:
         """Do one decision."""
@@ -94,10 +106,26 @@ class Actor:
         key = (run.uid, round.number)
         if key in self.granted:
             return
-        for record in self.store.assignments(run.uid, round.number):
-            assignment = Assignment.read(record.body)
-            self.registry.put_grant(grant_for(run.plan, run.history, assignment))
+        plan, history = run.plan, run.history
+        asked = [Assignment.read(record.body) for record in self.store.assignments(run.uid, round.number)]
+        grants = [grant_for(plan, history, assignment) for assignment in asked]
+        self.registry.put_grants(run.uid, round.number, grants)
         self.granted.add(key)
+
+    def fetch_ahead(self, run: RunRecord, round: RoundRecord, admitted: Sequence[AdmittedUpdate]) -> None:
+        """Bring here what was admitted, while others are still at work: the seal finds it then. Only ever in the order
+        of `admitted`, which grows at its end."""
+        key = (run.uid, round.number)
+        begun = self.fetched.get(key, 0)
+        if begun >= len(admitted) or self.background.busy((*key, FETCH)):
+            return
+        self.fetched[key] = len(admitted)
+        fresh = admitted[begun:]
+
+        def work() -> None:
+            self.spool(run, round).inputs.fetch_all(self._inputs(run, round, fresh))
+
+        self.background.start((*key, FETCH), work)
 
     def _open(self, run: RunRecord, number: int) -> bool:
         assignments = plan_round(run.plan, run.history, number)
@@ -105,30 +133,37 @@ class Actor:
         return True
 
     def _launch(self, run: RunRecord, round: RoundRecord, clients: tuple[str, ...]) -> bool:
-        known = self.store.attempts(run.uid, round.number)
-        for client in clients:
-            attempt = 1 + sum(a.client == client for a in known)
-            self.attempts.launch(run, round.number, client, attempt)
+        tried = Counter(attempt.client for attempt in self.store.attempts(run.uid, round.number))
+        self.attempts.launch(run, round.number, {client: tried[client] + 1 for client in clients[:LAUNCHES]})
         return True
 
     def _stop(self, run: RunRecord, round: RoundRecord, clients: tuple[str, ...], reason: str) -> bool:
         known = self.store.attempts(run.uid, round.number)
-        self.attempts.stop([a for a in known if a.client in clients], "Lost", reason)
+        stopped = set(clients)
+        self.attempts.stop([a for a in known if a.client in stopped], "Lost", reason)
         return True
 
     def _seal(self, run: RunRecord, round: RoundRecord) -> bool:
         sealed = self.registry.seal(run.uid, round.number)
         reached(Boundary.SEALED)
         self._step(round, "RoundSealed", f"{len(sealed.updates)} updates", sealed=sealed)
-        self.attempts.stop(self.store.attempts(run.uid, round.number), "Stopped", "the round was sealed")
+        answered, known = {update.client for update in sealed.updates}, self.store.attempts(run.uid, round.number)
+        self.attempts.conclude([attempt for attempt in known if attempt.client in answered])
+        late = [attempt for attempt in known if attempt.client not in answered]
+        self.attempts.stop(late, "Stopped", "the round was sealed")
         return True
 
     def _measure(self, run: RunRecord, round: RoundRecord) -> bool:
+        if self.background.busy((run.uid, round.number, FETCH)):
+            # It writes the same files; its end wakes the loop.
+            return False
         sealed = _there(round.sealed)
         spool = self.spool(run, round)
 
         def work() -> tuple[dict[str, Measurement], dict[str, Update]]:
-            return spool.measure(sealed, self._wanted(run, round)), spool.inputs.said(sealed)
+            spool.inputs.fetch_all(self._inputs(run, round, sealed.updates))
+            clients = {update.client for update in sealed.updates}
+            return spool.measure(sealed, self._wanted(run, round, clients)), spool.inputs.said(sealed)
 
         done = self._long(run, round, "measure", work)
         if done is None:
@@ -136,12 +171,12 @@ class Actor:
         measured, updates = done
         return self._step(round, "RoundMeasured", "", measured=measured, updates=updates)
 
-    def _wanted(self, run: RunRecord, round: RoundRecord) -> list[Wanted]:
-        """What to measure; nothing in a round that mixes nothing."""
+    def _wanted(self, run: RunRecord, round: RoundRecord, clients: Set[str]) -> list[Wanted]:
+        """What to measure of these clients' updates; nothing in a round that mixes nothing."""
         if round.program in ("prepare", "evaluate"):
             return []
         lora = run.spec.training.lora
-        given = self._given(run, round)
+        given = self._given(run, round, clients)
         return [
             Wanted(
                 kind, rule_of(run.plan, kind), given[kind], run.slots[slots.base_slot(kind)], lora.lora_alpha / lora.r
@@ -149,10 +184,26 @@ class Actor:
             for kind in KINDS
         ]
 
-    def _given(self, run: RunRecord, round: RoundRecord) -> dict[Kind, dict[str, AdapterRef]]:
-        """What every client started the round from."""
+    def _inputs(
+        self, run: RunRecord, round: RoundRecord, updates: Sequence[AdmittedUpdate]
+    ) -> list[tuple[AdapterRef, str]]:
+        """The files that the round's merge reads of these updates, and of what their clients started from."""
+        read = {UPDATE_FILE} if round.program == "evaluate" else {UPDATE_FILE, *ADAPTERS}
+        wanted = []
+        for update in updates:
+            version = AdapterRef(repo=update.repo, commit=update.commit, files=update.files)
+            wanted += [(version, path) for path in update.files if path in read]
+        for each in self._wanted(run, round, {update.client for update in updates}):
+            given = [each.given[update.client] for update in updates]
+            wanted += [(adapter, ADAPTER_FILE[each.kind]) for adapter in (each.base, *given)]
+        return wanted
+
+    def _given(self, run: RunRecord, round: RoundRecord, clients: Set[str]) -> dict[Kind, dict[str, AdapterRef]]:
+        """What each of these clients started the round from."""
         given: dict[Kind, dict[str, AdapterRef]] = {kind: {} for kind in KINDS}
         for record in self.store.assignments(run.uid, round.number):
+            if record.client not in clients:
+                continue
             inputs = Assignment.read(record.body).inputs
             if inputs.connector and inputs.text:
                 given["connector"][record.client] = inputs.connector
@@ -162,11 +213,18 @@ class Actor:
     def _plan(self, run: RunRecord, round: RoundRecord) -> bool:
         measured: Any = round.measured or {}
         answered = self._answers(run, round)
-        try:
+
+        def work() -> tuple[MergePlan, Ledger]:
             plan = merge_plan(run.plan, round.number, answered, measured, run.slots)
+            return plan, ledger(run.plan, round.number, answered, plan, measured, round.updates or {})
+
+        try:
+            done = self._long(run, round, "plan", work)
         except ValueError as error:
             raise Unrecoverable("MergeRefused", f"round {round.number}: {error}") from error
-        made = ledger(run.plan, round.number, answered, plan, measured, round.updates or {})
+        if done is None:
+            return False
+        plan, made = done
         counted = sum(answer.counted for answer in answered)
         self._step(round, "RoundPlanned", f"{counted} of {len(answered)} clients count", plan=plan, ledger=made)
         reached(Boundary.PLAN_STORED)
@@ -187,21 +245,21 @@ class Actor:
 
     def _publish(self, run: RunRecord, round: RoundRecord) -> bool:
         model = self._model(run, round)
-        plan, made, sealed = _there(round.plan), _there(round.ledger), _there(round.sealed)
-        published = publication(plan, made, _there(round.merged), model, sealed, run.slots)
 
-        def work() -> bool:
+        def work() -> Published:
+            plan, made, sealed = _there(round.plan), _there(round.ledger), _there(round.sealed)
+            published = publication(plan, made, _there(round.merged), model, sealed, run.slots)
             self._upload(run, round, plan, made)
             self.registry.publish(run.uid, round.number, published.request)
-            return True
+            return published
 
         try:
-            done = self._long(run, round, "publish", work)
+            published = self._long(run, round, "publish", work)
         except ApiError as error:
             if error.code == "already_published":
                 raise Unrecoverable("PublishedDiffers", f"round {round.number}: {error}") from error
             raise
-        if done is None:
+        if published is None:
             return False
         reached(Boundary.PUBLISHED)
         accepted = self._accepted(run, round)
@@ -211,6 +269,7 @@ class Actor:
         if run.spec.retention.raw_updates == "after-publish":
             self.registry.retire(run.uid, round.number)
         self.spool(run, round).remove()
+        self.fetched.pop((run.uid, round.number), None)
         return True
 
     def _end(self, run: RunRecord, decision: d.Finish | d.Fail | d.Cancel) -> bool:
@@ -236,9 +295,14 @@ class Actor:
         if not all(spool.merged_file(kind_plan.kind, repo).exists() for kind_plan, repo in made):
             # The spool was lost since; merging again gives the same bytes.
             spool.merge(_there(round.sealed), plan.kinds)
-        for kind_plan, repo in made:
+
+        def put(output: tuple[KindPlan, str]) -> None:
+            kind_plan, repo = output
             file = spool.merged_file(kind_plan.kind, repo)
             self.registry.put_file(file, merged[repo].digest, uid=run.uid, round=round.number, kind=kind_plan.kind)
+
+        with ThreadPoolExecutor(TRANSFERS, "upload") as pool:
+            list(pool.map(put, made))
         for name, document in (("plan", plan), ("ledger", account)):
             raw = canonical_bytes(document)
             file = spool.folder / f"{name}.json"

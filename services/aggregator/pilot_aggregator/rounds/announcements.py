@@ -14,6 +14,7 @@ Tell = Callable[[str, str, str, str], None]
 
 WARNINGS = frozenset(
     {"AttemptFailed", "AttemptLost", "AttemptDisrupted", "AttemptPending", "JobRefused", "UploadRejected", "RunFailed"}
+    | {"ExportFailed", "ExportLost", "ExportDisrupted"}
 )
 """Beside these, only what happens to a whole run or round is handed on."""
 

@@ -74,7 +74,7 @@ def plan_round(run: RunPlan, history: History, number: int) -> list[Assignment]:
     """The assignments of a round, sorted by client."""
     if number == 0:
         return [_prepare(run, history)]
-    return [_assignment(run, history, number, client) for client in sorted(run.clients, key=lambda c: c.name)]
+    return [assignment_of(run, history, number, client) for client in sorted(run.clients, key=lambda c: c.name)]
 
 
 def grant_for(run: RunPlan, history: History, assignment: Assignment) -> Grant:
@@ -94,7 +94,7 @@ def grant_for(run: RunPlan, history: History, assignment: Assignment) -> Grant:
         kinds=kinds,
         schemas=schemas,
         max_bytes=_limits(kinds, schemas),
-        readable=tuple(sorted(_readable(assignment.inputs) | {ref.commit for ref in schemas.values()})),
+        readable=tuple(sorted({ref.commit for ref in (*handed(assignment.inputs), *schemas.values())})),
     )
 
 
@@ -112,7 +112,8 @@ def _prepare(run: RunPlan, history: History) -> Assignment:
     )
 
 
-def _assignment(run: RunPlan, history: History, number: int, client: Client) -> Assignment:
+def assignment_of(run: RunPlan, history: History, number: int, client: Client) -> Assignment:
+    """What one client must do in a round after the first."""
     accepted = history.accepted.get(client.name, ())
     program = _program_for(run.program(number), accepted)
     return Assignment(
@@ -161,9 +162,10 @@ def _evaluation(run: RunPlan, number: int) -> EvaluationPlan | None:
     return EvaluationPlan(split=wanted.split, samples=wanted.samples, points=tuple(points))
 
 
-def _readable(inputs: Inputs) -> set[str]:
+def handed(inputs: Inputs) -> list[AdapterRef]:
+    """The versions that somebody receives."""
     refs = [inputs.text, inputs.connector, *inputs.task_connectors.values()]
-    return {ref.commit for ref in refs if ref is not None}
+    return [ref for ref in refs if ref is not None]
 
 
 def _limits(kinds: tuple[Kind, ...], schemas: Mapping[Kind, AdapterRef]) -> dict[str, int]:

@@ -1,8 +1,11 @@
 """Work that takes long, outside the reconcile loop. Asked for by key as often as one likes; done once."""
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -29,6 +32,22 @@ class Background:
         del self._futures[key]
         result: T = future.result()
         return result
+
+    def start(self, key: Key, work: Callable[[], object]) -> None:
+        """Do something whose result nobody needs: what goes wrong with it is met again by who needs it."""
+        future = self._futures[key] = self._pool.submit(work)
+
+        def end(done: Future[Any]) -> None:
+            del self._futures[key]
+            if not done.cancelled() and (error := done.exception()):
+                log.info("%s ahead of time: %s", key, error)
+            self._on_done()
+
+        future.add_done_callback(end)
+
+    def busy(self, key: Key) -> bool:
+        """Whether something is being done."""
+        return key in self._futures
 
     def close(self) -> None:
         """Stop taking work; what runs is idempotent and is done again after a restart."""

@@ -8,7 +8,9 @@ out from.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from math import fsum
+from operator import itemgetter
+from statistics import median
 
 MIN_PEERS = 3
 
@@ -24,7 +26,8 @@ class Measurement:
 
     def of(self, clients: Sequence[str]) -> "Measurement":
         """The measurement of some of the clients."""
-        index = [self.clients.index(client) for client in sorted(clients)]
+        place = {client: i for i, client in enumerate(self.clients)}
+        index = [place[client] for client in sorted(clients)]
         return Measurement(
             self.metric,
             tuple(self.clients[i] for i in index),
@@ -53,7 +56,7 @@ class Mark:
 def marks(measured: Measurement, tasks: Mapping[str, str], max_ratio: float) -> tuple[Mark, ...]:
     """Both marks for the updates of one kind."""
     norms = dict(zip(measured.clients, measured.change_norms, strict=True))
-    apart = {client: d for client in measured.clients if (d := _to_peers(measured, tasks, client)) is not None}
+    apart = _to_peers(measured, tasks)
     return _mark("norm_outlier", norms, max_ratio), _mark("suspicious", apart, max_ratio)
 
 
@@ -73,8 +76,16 @@ def _mark(name: str, values: Mapping[str, float], max_ratio: float) -> Mark:
     return Mark(name, values, middle, max_ratio * middle)
 
 
-def _to_peers(measured: Measurement, tasks: Mapping[str, str], client: str) -> float | None:
-    """The mean distance to the other clients of the same task, if it has any."""
-    k = measured.clients.index(client)
-    peers = [i for i, other in enumerate(measured.clients) if i != k and tasks[other] == tasks[client]]
-    return fmean(measured.matrix[k][i] for i in peers) if peers else None
+def _to_peers(measured: Measurement, tasks: Mapping[str, str]) -> dict[str, float]:
+    """The mean distance of each client to the others of its task, if it has any."""
+    crowds: dict[str, list[int]] = {}
+    for i, client in enumerate(measured.clients):
+        crowds.setdefault(tasks[client], []).append(i)
+    found = {}
+    for members in crowds.values():
+        if len(members) > 1:
+            distances = itemgetter(*members)
+            for k in members:
+                # Its distance to itself, which is zero, adds nothing.
+                found[measured.clients[k]] = fsum(distances(measured.matrix[k])) / (len(members) - 1)
+    return found

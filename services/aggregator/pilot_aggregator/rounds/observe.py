@@ -47,14 +47,18 @@ def clients_seen(
     """Every client asked in a round, sorted."""
     admitted = {update.client for update in (round.sealed.updates if round.sealed else view.admitted)}
     flagged = round_flags(run, round)
+    tried: dict[str, list[AttemptRecord]] = {}
+    for attempt in attempts:
+        tried.setdefault(attempt.client, []).append(attempt)
     return [
         ClientSeen(
             name=assignment.client,
             task=assignment.task,
             admitted=assignment.client in admitted,
-            attempts=tuple(_attempt_seen(a, heard) for a in attempts if a.client == assignment.client),
+            attempts=tuple(_attempt_seen(a, heard) for a in tried.get(assignment.client, ())),
             budget_from=assignment.budget_from,
-            reason=assignment.failure or _last_words(assignment.client, attempts),
+            # What the newest attempt is waiting for, or how it ended, as its backend puts it.
+            reason=assignment.failure or (tried[assignment.client][-1].message if assignment.client in tried else ""),
             flagged=assignment.client in flagged,
             verdict=assignment.verdict if run.spec.admission.on_flag == "hold" else run.spec.admission.on_flag,
         )
@@ -121,11 +125,6 @@ def _state(run: RunRecord, client: ClientSeen, sealed: bool) -> str:
     if last in ("Queued", "Pending", "Running", "Unknown"):
         return last
     return "Waiting"
-
-
-def _last_words(client: str, attempts: Sequence[AttemptRecord]) -> str:
-    """What the newest attempt is waiting for, or how it ended, as its backend puts it."""
-    return next((attempt.message for attempt in reversed(attempts) if attempt.client == client), "")
 
 
 def _round_seen(round: RoundRecord, clients: tuple[ClientSeen, ...]) -> RoundSeen:

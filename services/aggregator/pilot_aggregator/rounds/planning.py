@@ -6,7 +6,7 @@ from math import fsum
 
 from pilot_proto.assignment import AdapterRef
 from pilot_proto.grant import AdmittedUpdate, SealedRound
-from pilot_proto.names import ADAPTER_FILE, PREPARER, Kind, update_path
+from pilot_proto.names import ADAPTER_FILE, Kind, update_path
 from pilot_proto.plan import KindPlan, Ledger, LedgerEntry, MergePlan, PlanInput, PlanOutput
 from pilot_proto.run import Rule
 from pilot_proto.update import Update
@@ -81,6 +81,8 @@ def ledger(
     said: Mapping[str, Update],
 ) -> Ledger:
     """Who was asked, answered and counted, and what each weighs. `said` is what each client wrote of its update."""
+    shares = {kind.kind: _shares(kind) for kind in plan.kinds}
+    norms = _norms(measured)
     entries = []
     for answer in answered:
         update = answer.update
@@ -93,8 +95,8 @@ def ledger(
             commit=update.commit if update else None,
             num_examples=update.num_examples if update else None,
             flags=answer.flags,
-            change_norm=_norms(answer.client, measured),
-            shares={kind.kind: _share(answer.client, kind) for kind in plan.kinds} if answer.counted else {},
+            change_norm=norms.get(answer.client, {}),
+            shares={kind: share[answer.client] for kind, share in shares.items()} if answer.counted else {},
             started=said[answer.client].started if answer.client in said else (),
         )
         entries.append(entry)
@@ -157,18 +159,20 @@ def _input(kind: Kind, update: AdmittedUpdate, num_examples: int) -> PlanInput:
     )
 
 
-def _norms(client: str, measured: Mapping[Kind, Measurement]) -> dict[Kind, float]:
-    if client == PREPARER:
-        return {}
+def _norms(measured: Mapping[Kind, Measurement]) -> dict[str, dict[Kind, float]]:
+    """By client; round 0 measures nothing."""
+    found: dict[str, dict[Kind, float]] = {}
+    for kind, each in measured.items():
+        for client, norm in zip(each.clients, each.change_norms, strict=True):
+            found.setdefault(client, {})[kind] = norm
+    return found
+
+
+def _shares(plan: KindPlan) -> dict[str, float]:
+    """Each client's share of all coefficients."""
+    rows = [[abs(c) for c in output.coefficients] for output in plan.outputs if output.coefficients]
+    total = fsum(c for row in rows for c in row)
+    columns = zip(*rows, strict=True) if total else ((0.0,) for _ in plan.inputs)
     return {
-        kind: found.change_norms[found.clients.index(client)]
-        for kind, found in measured.items()
-        if client in found.clients
+        item.client: fsum(column) / total if total else 0.0 for item, column in zip(plan.inputs, columns, strict=True)
     }
-
-
-def _share(client: str, plan: KindPlan) -> float:
-    index = [item.client for item in plan.inputs].index(client)
-    rows = [output.coefficients for output in plan.outputs if output.coefficients]
-    total = fsum(abs(c) for row in rows for c in row)
-    return fsum(abs(row[index]) for row in rows) / total if total else 0.0

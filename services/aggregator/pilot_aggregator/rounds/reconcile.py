@@ -20,7 +20,7 @@ from pilot_aggregator.rounds.act import Actor, Unrecoverable
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.observe import clients_seen, run_seen
 from pilot_aggregator.rounds.phases import NEXT, working_phase
-from pilot_aggregator.store.records import RoundRecord, RunRecord
+from pilot_aggregator.store.records import AttemptRecord, RoundRecord, RunRecord
 from pilot_aggregator.store.store import StaleStatus, Store
 from pilot_aggregator.webhook import Webhook
 
@@ -48,12 +48,20 @@ class Reconciler:
     """Told when a run ends, where the deployment names one."""
     views: dict[tuple[str, int], RoundView] = field(default_factory=dict)
     """What the registry last said of a run's round at work, for those who ask in between."""
+    absences: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Who is missing from a round that is published, as a sentence."""
+    turn_s: float = 1.0
+    """No step of a run begins after this, before others get their turn."""
 
-    def tick(self, name: str) -> None:
-        """Take as many steps for a run as can be taken now."""
+    def tick(self, name: str) -> bool:
+        """Take as many steps for a run as can be taken now; whether its turn ended before they did."""
+        until = time.monotonic() + self.turn_s
         for _ in range(STEPS_PER_TICK):
             if not self._step(name):
-                return
+                return False
+            if time.monotonic() > until:
+                break
+        return True
 
     def _step(self, name: str) -> bool:
         run = self.store.run(name)
@@ -72,30 +80,40 @@ class Reconciler:
         round = self.store.round(run.uid, run.published + 1) if run.published < run.plan.last_round else None
         clients: list[d.ClientSeen] = []
         if round is not None:
-            view = self._follow(run, round)
-            clients = clients_seen(
-                run,
-                round,
-                self.store.assignments(run.uid, round.number),
-                self.store.attempts(run.uid, round.number),
-                view,
-                heard(self.board, run.uid, round.number),
-            )
+            view, attempts = self._follow(run, round)
+            asked = self.store.assignments(run.uid, round.number)
+            told = heard(self.board, run.uid, round.number)
+            clients = clients_seen(run, round, asked, attempts, view, told)
         return round, d.decide(run_seen(run, round, clients, self.up_since), self.clock.now())
 
-    def _follow(self, run: RunRecord, round: RoundRecord) -> RoundView:
+    def _follow(self, run: RunRecord, round: RoundRecord) -> tuple[RoundView, list[AttemptRecord]]:
         """Bring the attempts up to date, then ask the registry: a job that ended well has committed by then."""
+        attempts = self.store.attempts(run.uid, round.number)
         if round.sealed is not None:
-            return RoundView()
+            self.views.pop((run.uid, round.number), None)
+            return RoundView(), attempts
         self.actor.ensure_grants(run, round)
-        self.attempts.follow(self.store.attempts(run.uid, round.number))
-        view = self.views[run.uid, round.number] = self.registry.round(run.uid, round.number)
+        if self.attempts.follow(attempts):
+            attempts = self.store.attempts(run.uid, round.number)
+        view = self.views[run.uid, round.number] = self._ask(run.uid, round.number)
         self._note_rejections(run, round, view)
-        return view
+        self.actor.fetch_ahead(run, round, view.admitted)
+        return view, attempts
+
+    def _ask(self, uid: str, number: int) -> RoundView:
+        """What the registry knows of a round now: of its updates it tells only those that are new here."""
+        known = self.views.get((uid, number), RoundView()).admitted
+        fresh = self.registry.round(uid, number, len(known))
+        if fresh.total != len(known) + len(fresh.admitted):
+            # It was brought back from a backup. What was fetched from it before is still right.
+            known, fresh = (), self.registry.round(uid, number)
+        return fresh.model_copy(update={"admitted": (*known, *fresh.admitted)})
 
     def _note_rejections(self, run: RunRecord, round: RoundRecord, view: RoundView) -> None:
         """The registry's word on why an upload was refused outweighs what the trainer made of it."""
         latest = {rejection.client: rejection for rejection in view.rejections}
+        if not latest:
+            return
         for record in self.store.assignments(run.uid, round.number):
             rejection = latest.get(record.client)
             failure = f"{rejection.code}: {rejection.message}" if rejection else ""
@@ -138,13 +156,20 @@ class Reconciler:
         return tuple(found)
 
     def _lost(self, run: RunRecord) -> str:
-        """Who is missing from which published round, as a sentence."""
-        parts = []
-        for round in self.store.round_summaries(run.uid):
-            if round.ledger and (absent := [e for e in round.ledger.entries if not e.counted]):
-                who = ", ".join(f"{e.client} ({e.reason})" for e in absent)
-                parts.append(f"round {round.number}: {who}")
-        return "; ".join(parts)
+        """Who is missing from which round, as a sentence."""
+        return "; ".join(filter(None, (self._absence(run, number) for number in range(run.published + 2))))
+
+    def _absence(self, run: RunRecord, number: int) -> str:
+        known = self.absences.get((run.uid, number))
+        if known is not None:
+            return known
+        ledger = self.store.ledger(run.uid, number)
+        absent = [entry for entry in ledger.entries if not entry.counted] if ledger else []
+        who = ", ".join(f"{entry.client} ({entry.reason})" for entry in absent)
+        told = f"round {number}: {who}" if absent else ""
+        if number <= run.published:
+            self.absences[run.uid, number] = told
+        return told
 
 
 def heard(
@@ -193,7 +218,7 @@ class Loop:
         self._reconciler = reconciler
         self._tick_s = tick_s
         self._woken = woken
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._resting: dict[str, Rest] = {}
         self.last_tick: datetime | None = None
@@ -208,34 +233,42 @@ class Loop:
 
     def stop(self) -> None:
         """Finish the tick at work, and end."""
-        self._stopping = True
+        self._stopping.set()
         self._woken.set()
         self._thread.join(timeout=30)
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
+            began = time.monotonic()
             self._woken.clear()
             self._look()
-            self._tick_all()
+            if self._tick_all():
+                continue
+            # Hints may come faster than one can look. Half of the time is for whoever else wants this process.
+            self._stopping.wait(min(time.monotonic() - began, self._tick_s))
             self._woken.wait(self._tick_s)
 
-    def _tick_all(self) -> None:
+    def _tick_all(self) -> bool:
+        """Give every run its turn; whether one wants the next at once."""
         try:
             names = self._store.active_runs()
         except OperationalError as error:
             log.warning("the database does not answer: %s", error)
-            return
+            return False
+        more = False
         for name in names:
-            if self._stopping:
-                return
+            if self._stopping.is_set():
+                return False
             if time.monotonic() >= self._resting.get(name, Rest()).until:
-                self._tick(name)
+                more = self._tick(name) or more
         self.last_tick = self._reconciler.clock.now()
+        return more
 
-    def _tick(self, name: str) -> None:
+    def _tick(self, name: str) -> bool:
+        more = False
         try:
             with self.seconds.time():
-                self._reconciler.tick(name)
+                more = self._reconciler.tick(name)
         except (Unreachable, OperationalError, OSError) as error:
             log.warning("run %s waits: %s", name, error)
         except StaleStatus:
@@ -246,6 +279,7 @@ class Loop:
             log.exception("run %s: an unexpected error; trying again in %.0f s", name, rest.seconds)
         else:
             self._resting.pop(name, None)
+        return more
 
 
 @dataclass(frozen=True)

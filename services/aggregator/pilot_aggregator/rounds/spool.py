@@ -1,7 +1,8 @@
 """Adapters on the aggregator's own disk: inputs fetched from the registry, and merges of them in a separate process."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from pilot_aggregator.merge.request import (
     OutputRow,
 )
 from pilot_aggregator.rounds.gate import Measurement
+
+TRANSFERS = 4
+"""Files that come or go at a time."""
 
 DEFAULT_METRIC: Metric = "euclidean"
 """Of a rule that names none; and for the gate, where the rule looks at no distances."""
@@ -69,6 +73,12 @@ class Fetched:
                 raise Unreachable(f"{adapter.repo}/{path} arrived as {found}, not {wanted}")
             arriving.rename(target)
         return target
+
+    def fetch_all(self, wanted: Iterable[tuple[AdapterRef, str]]) -> None:
+        """Fetch files of versions, several at a time. Raises as `fetch` does."""
+        missing = {adapter.files[path].digest: (adapter, path) for adapter, path in wanted}
+        with ThreadPoolExecutor(TRANSFERS, "fetch") as pool:
+            list(pool.map(lambda each: self.fetch(*each), missing.values()))
 
     def updates(self, sealed: SealedRound, kind: Kind) -> dict[str, InputFile]:
         """Every sealed update's adapter of a kind, by client."""

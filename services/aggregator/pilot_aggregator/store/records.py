@@ -1,5 +1,6 @@
 """Rows as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from pilot_proto.assignment import AdapterRef, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.federation import Client
 from pilot_proto.grant import Publication, SealedRound
+from pilot_proto.personal_model import Point
 from pilot_proto.plan import Ledger, MergePlan
 from pilot_proto.run import Condition, Phase, RunSpec, StageTime
 from pilot_proto.training import Program
@@ -27,9 +29,9 @@ class RunRecord:
     spec: RunSpec
     clients: tuple[Client, ...]
     model: ModelRef
-    slots: dict[str, AdapterRef]
+    slots: Mapping[str, AdapterRef]
     """After the last published round."""
-    accepted: dict[str, tuple[PrivateStateRef, ...]]
+    accepted: Mapping[str, tuple[PrivateStateRef, ...]]
     phase: Phase
     conditions: tuple[Condition, ...]
     round: int
@@ -111,7 +113,7 @@ class AttemptRecord:
     client: str
     attempt: int
     job: str
-    rendered: Rendered
+    """Its name; the job itself is read only to create it."""
     state: AttemptState
     created: bool
     exit_code: int | None
@@ -127,6 +129,48 @@ class Timings:
 
     reported_at: datetime
     stages: tuple[StageTime, ...]
+
+
+@dataclass(frozen=True)
+class Intent:
+    """An attempt that is about to be made."""
+
+    client: str
+    attempt: int
+    job: str
+    rendered: Rendered
+
+
+@dataclass(frozen=True)
+class AttemptChange:
+    """What has become of an attempt's job."""
+
+    attempt: AttemptRecord
+    values: Mapping[str, Any]
+    event: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """A Job that makes a client's personal model."""
+
+    uid: str
+    number: int
+    client: str
+    point: Point
+    merge_lora: bool
+    sequence: int
+    """Among the Jobs for this very model, one after the other."""
+    job: str
+    folder: str
+    rendered: Rendered
+    state: AttemptState
+    created: bool
+    exit_code: int | None
+    message: str
+    requested_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ transaction and never changed afterwards. The status of a run is written once pe
 written it since it was read.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,19 +20,36 @@ from pilot_proto.plan import Ledger, MergePlan
 from pilot_proto.run import TERMINAL, Condition, Phase, RunSpec
 from pilot_proto.training import Program
 from pilot_proto.update import Update
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, case, func, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from pilot_aggregator.jobs.backend import Rendered
 from pilot_aggregator.rounds.decide import ACTIVE
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables as t
-from pilot_aggregator.store.documents import dump, load
+from pilot_aggregator.store.documents import Unread, dump, load
+from pilot_aggregator.store.exports import ExportBook
 from pilot_aggregator.store.records import (
     AssignmentRecord,
+    AttemptChange,
     AttemptRecord,
     Delivery,
     EventRecord,
+    Intent,
     RoundRecord,
     RoundSummary,
     RunRecord,
@@ -57,8 +74,8 @@ ROUND_DOCUMENTS: Mapping[str, Any] = {
     "accepted": Accepted,
 }
 
-ATTEMPT = [column for column in t.attempts.c if column.name != "timings"]
-"""What the loop needs of an attempt; its timings are for people (`TimeBook`)."""
+ATTEMPT = [column for column in t.attempts.c if column.name not in ("rendered", "timings")]
+"""What the loop needs of an attempt: its job is large, and its timings are for people (`TimeBook`)."""
 STATE = case(
     (t.rounds.c.publication.is_not(None), "Published"),
     (t.rounds.c.merged.is_not(None), "Merged"),
@@ -67,6 +84,12 @@ STATE = case(
     else_="Assigned",
 ).label("state")
 """The last step of a round that is done."""
+
+MOST_AT_WORK = 16
+"""Rounds whose documents are kept in memory."""
+
+MOST_FIXED = 64
+"""Runs of which that is done."""
 
 NO_TERM = 0
 """Before anybody has led."""
@@ -97,6 +120,9 @@ class Store:
         self._writer = writer(engine)
         self._fence = NO_TERM if fenced else None
         self.times = TimeBook(engine, self._writing)
+        self.exports = ExportBook(engine, self._writing)
+        self._at_work: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._fixed: dict[str, Mapping[str, Any]] = {}
 
     # -- who leads
 
@@ -109,6 +135,11 @@ class Store:
     def term(self) -> int:
         """The one in which this aggregator leads."""
         return self._fence or NO_TERM
+
+    @property
+    def leads(self) -> bool:
+        """Whether this aggregator may write. One that has no replicas always does."""
+        return self._fence != NO_TERM
 
     def take_over(self, fence: int) -> None:
         """From now on only writes of this term count.
@@ -131,6 +162,8 @@ class Store:
             if self._fence is not None:
                 # Shared until the commit: who takes over waits for it, and whoever comes after that finds another.
                 known = sql.scalar(select(t.leadership.c.fence).with_for_update(read=True))
+                if self._fence == NO_TERM:
+                    raise StaleLeader("another aggregator leads; this one stands by")
                 if known != self._fence:
                     raise StaleLeader(f"this aggregator's term ({self._fence}) is not the present one ({known})")
             yield sql
@@ -166,7 +199,17 @@ class Store:
     def run(self, name: str) -> RunRecord | None:
         with self._engine.connect() as sql:
             row = sql.execute(_runs().where(t.runs.c.name == name)).first()
-            return _run(row) if row else None
+            return self._run(row) if row else None
+
+    def uid(self, name: str) -> str | None:
+        """The uid of a run, without reading the rest of it."""
+        with self._engine.connect() as sql:
+            return sql.scalar(select(t.runs.c.uid).where(t.runs.c.name == name))
+
+    def run_of(self, uid: str) -> RunRecord:
+        """The run of a uid that another record has."""
+        with self._engine.connect() as sql:
+            return self._run(sql.execute(_runs().where(t.runs.c.uid == uid)).one())
 
     def runs(
         self, phase: str | None, limit: int, after: tuple[datetime, str] | None, *, active: bool = False
@@ -180,7 +223,7 @@ class Store:
         if after:
             query = query.where(tuple_(t.runs.c.created_at, t.runs.c.uid) < tuple_(*after))
         with self._engine.connect() as sql:
-            return [_run(row) for row in sql.execute(query)]
+            return [self._run(row) for row in sql.execute(query)]
 
     def count_by_phase(self) -> dict[str, int]:
         query = select(t.runs.c.phase, func.count()).group_by(t.runs.c.phase)
@@ -227,6 +270,8 @@ class Store:
                 raise StaleStatus(run.name)
             if delivery is not None:
                 sql.execute(insert(t.deliveries).values(vars(delivery)))
+        if ended_at is not None:
+            self._at_work.pop((run.uid, run.published + 1), None)
 
     def request(self, uid: str, **wish: Any) -> None:
         """Store what a person wants of a run: `paused`, `cancelling`, or `through` (the largest ever counts)."""
@@ -237,15 +282,55 @@ class Store:
                 query = query.where(t.runs.c.through < wish["through"])
             sql.execute(query.values(values))
 
+    def _run(self, row: Row[Any]) -> RunRecord:
+        """A run. What never changes of it is read once: it grows with the number of clients."""
+        fixed = self._fixed.pop(row.uid, None)
+        if fixed is None:
+            fixed = {"spec": load(RunSpec, row.spec), "clients": load(tuple[Client, ...], row.clients)}
+        self._fixed[row.uid] = fixed
+        while len(self._fixed) > MOST_FIXED:
+            self._fixed.pop(next(iter(self._fixed)), None)
+        changing = {
+            "model": load(ModelRef, row.model),
+            "slots": Unread(Slots, row.slots),
+            "accepted": Unread(Accepted, row.accepted),
+            "conditions": load(tuple[Condition, ...], row.conditions),
+        }
+        return RunRecord(**{**row._mapping, **fixed, **changing})
+
     # -- rounds
 
     def round(self, uid: str, number: int, documents: Collection[str] = ROUND_DOCUMENTS) -> RoundRecord | None:
-        """A round; of its documents those that are wanted, the others are None."""
-        columns = [c for c in t.rounds.c if c.name not in ROUND_DOCUMENTS or c.name in documents]
+        """A round; of its documents those that are wanted, the others are None.
+
+        Those of a round at work are read once: they are large, and never change.
+        """
+        where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
+        there = [column.is_not(None).label(column.name) for column in t.rounds.c if column.name in ROUND_DOCUMENTS]
+        plain = [column for column in t.rounds.c if column.name not in ROUND_DOCUMENTS]
+        with self._engine.connect() as sql:
+            row = sql.execute(select(*plain, *there).where(where)).first()
+            if row is None:
+                return None
+            known = self._at_work.get((uid, number), {})
+            wanted = {name for name in documents if getattr(row, name)}
+            if fresh := [t.rounds.c[name] for name in wanted - known.keys()]:
+                read = sql.execute(select(*fresh).where(where)).one()._mapping
+                known = {**known, **{name: load(ROUND_DOCUMENTS[name], text) for name, text in read.items()}}
+        self._at_work.pop((uid, number), None)
+        if not row.publication:
+            self._at_work[uid, number] = known
+            while len(self._at_work) > MOST_AT_WORK:
+                self._at_work.pop(next(iter(self._at_work)), None)
+        asked = {name: known[name] for name in wanted}
+        return RoundRecord(**{**row._mapping, **dict.fromkeys(ROUND_DOCUMENTS), **asked})
+
+    def ledger(self, uid: str, number: int) -> Ledger | None:
+        """A round's account of its clients, once there is one."""
         with self._engine.connect() as sql:
             where = and_(t.rounds.c.uid == uid, t.rounds.c.number == number)
-            row = sql.execute(select(*columns).where(where)).first()
-            return _round(row) if row else None
+            ledger: Ledger | None = load(Ledger, sql.scalar(select(t.rounds.c.ledger).where(where)))
+            return ledger
 
     def round_state(self, uid: str, number: int) -> str:
         """The last step of a round that is done, as in a summary."""
@@ -275,10 +360,14 @@ class Store:
             if sql.execute(select(t.rounds.c.number).where(where)).first():
                 return
             sql.execute(insert(t.rounds).values(uid=uid, number=number, program=program, started_at=now))
-            for assignment in assignments:
-                body = canonical_bytes(assignment)
-                row = {"client": assignment.client, "task": assignment.task, "digest": digest_of(body), "body": body}
-                sql.execute(insert(t.assignments).values(uid=uid, number=number, budget_from=0, failure="", **row))
+            place = {"uid": uid, "number": number, "budget_from": 0, "failure": ""}
+            bodies = [(assignment, canonical_bytes(assignment)) for assignment in assignments]
+            rows = [
+                {**place, "client": a.client, "task": a.task, "digest": digest_of(body), "body": body}
+                for a, body in bodies
+            ]
+            if rows:
+                sql.execute(insert(t.assignments), rows)
             self._event(sql, uid, now, "RoundOpened", number, "", f"{program} for {len(assignments)} clients")
 
     def store_step(self, uid: str, number: int, now: datetime, event: str, message: str, **documents: Any) -> None:
@@ -330,6 +419,14 @@ class Store:
         with self._engine.connect() as sql:
             return [AssignmentRecord(**row._mapping) for row in sql.execute(query.order_by(t.assignments.c.client))]
 
+    def assignment(self, uid: str, number: int, client: str) -> AssignmentRecord | None:
+        """One client's part in a round."""
+        c = t.assignments.c
+        with self._engine.connect() as sql:
+            found = sql.execute(select(t.assignments).where(c.uid == uid, c.number == number, c.client == client))
+            row = found.first()
+            return AssignmentRecord(**row._mapping) if row else None
+
     def change_assignment(self, uid: str, number: int, client: str, **values: Any) -> None:
         """`failure`, `budget_from`, `verdict` and what belongs to it, of a client in a round."""
         where = and_(t.assignments.c.uid == uid, t.assignments.c.number == number, t.assignments.c.client == client)
@@ -339,49 +436,63 @@ class Store:
     def attempts(self, uid: str, number: int) -> list[AttemptRecord]:
         query = select(*ATTEMPT).where(t.attempts.c.uid == uid, t.attempts.c.number == number)
         with self._engine.connect() as sql:
-            return [_attempt(row) for row in sql.execute(query.order_by(t.attempts.c.client, t.attempts.c.attempt))]
+            rows = sql.execute(query.order_by(t.attempts.c.client, t.attempts.c.attempt))
+            return [AttemptRecord(**row._mapping) for row in rows]
 
-    def intend(
-        self, uid: str, number: int, client: str, attempt: int, job: str, rendered: Rendered, now: datetime
-    ) -> AttemptRecord:
-        """Store that a job is about to be created."""
-        row = {"job": job, "rendered": dump(Rendered, rendered), "state": "Intended", "created": False}
+    def rendered(self, job: str) -> Rendered:
+        """A job as it was intended."""
+        with self._engine.connect() as sql:
+            found: Rendered = load(Rendered, sql.scalar(select(t.attempts.c.rendered).where(t.attempts.c.job == job)))
+            return found
+
+    def intend(self, uid: str, number: int, intents: Sequence[Intent], now: datetime) -> list[AttemptRecord]:
+        """Store that jobs are about to be created: all of them, or none."""
+        place = {"uid": uid, "number": number, "message": "", "intended_at": now, "state": "Intended", "created": False}
+        rows = [
+            {
+                **place,
+                "client": intent.client,
+                "attempt": intent.attempt,
+                "job": intent.job,
+                "rendered": dump(Rendered, intent.rendered),
+            }
+            for intent in intents
+        ]
         with self._writing() as sql:
-            sql.execute(
-                insert(t.attempts).values(
-                    uid=uid, number=number, client=client, attempt=attempt, message="", intended_at=now, **row
-                )
+            sql.execute(insert(t.attempts), rows)
+            self._events(sql, [_event(uid, now, "AttemptIntended", number, i.client, i.job) for i in intents])
+        return [
+            AttemptRecord(
+                uid=uid,
+                number=number,
+                client=intent.client,
+                attempt=intent.attempt,
+                job=intent.job,
+                state="Intended",
+                created=False,
+                exit_code=None,
+                message="",
+                intended_at=now,
+                started_at=None,
+                ended_at=None,
             )
-            self._event(sql, uid, now, "AttemptIntended", number, client, job)
-        return AttemptRecord(
-            uid,
-            number,
-            client,
-            attempt,
-            job,
-            rendered,
-            "Intended",
-            False,
-            None,
-            "",
-            now,
-            started_at=None,
-            ended_at=None,
-        )
+            for intent in intents
+        ]
 
-    def change_attempt(self, attempt: AttemptRecord, now: datetime, event: str | None = None, **values: Any) -> None:
-        """What has become of a job."""
-        where = and_(
-            t.attempts.c.uid == attempt.uid,
-            t.attempts.c.number == attempt.number,
-            t.attempts.c.client == attempt.client,
-            t.attempts.c.attempt == attempt.attempt,
-        )
+    def change_attempts(self, changes: Sequence[AttemptChange], now: datetime) -> None:
+        """What has become of jobs, in one transaction."""
+        if not changes:
+            return
+        # One statement for all that change alike: with a thousand jobs, building statements is most of the work.
+        alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for change in changes:
+            values = {**change.values, "its_job": change.attempt.job}
+            alike.setdefault(tuple(change.values), []).append(values)
         with self._writing() as sql:
-            sql.execute(update(t.attempts).where(where).values(values))
-            if event:
-                message = str(values.get("message", ""))
-                self._event(sql, attempt.uid, now, event, attempt.number, attempt.client, message)
+            for names, rows in alike.items():
+                values = {name: bindparam(name) for name in names}
+                sql.execute(update(t.attempts).where(t.attempts.c.job == bindparam("its_job")).values(values), rows)
+            self._events(sql, [_event_of(change, now) for change in changes if change.event])
 
     # -- what the webhook is told
 
@@ -443,16 +554,27 @@ class Store:
             sql.execute(t.idempotency.delete().where(t.idempotency.c.at < before - timedelta(days=1)))
 
     def check(self) -> None:
-        """Raise DatabaseUnusable if the database does not answer, StaleLeader if only another may write into it."""
+        """Raise DatabaseUnusable if the database does not answer."""
         check(self._engine)
-        if self._fence == NO_TERM:
-            raise StaleLeader("another aggregator leads; this one stands by")
 
     def _event(
         self, sql: Connection, uid: str, at: datetime, type_: str, round_: int, client: str, message: str
     ) -> None:
-        row = {"uid": uid, "at": at, "type": type_, "round": round_, "client": client, "message": message[:2000]}
-        sql.execute(insert(t.events).values(row))
+        self._events(sql, [_event(uid, at, type_, round_, client, message)])
+
+    def _events(self, sql: Connection, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            sql.execute(insert(t.events), rows)
+
+
+def _event(uid: str, at: datetime, type_: str, round_: int, client: str, message: str) -> dict[str, Any]:
+    return {"uid": uid, "at": at, "type": type_, "round": round_, "client": client, "message": message[:2000]}
+
+
+def _event_of(change: AttemptChange, at: datetime) -> dict[str, Any]:
+    attempt = change.attempt
+    message = str(change.values.get("message", ""))
+    return _event(attempt.uid, at, str(change.event), attempt.number, attempt.client, message)
 
 
 def _pending() -> ColumnElement[bool]:
@@ -485,17 +607,6 @@ def _run_row(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _run(row: Any) -> RunRecord:
-    values = dict(row._mapping)
-    values["spec"] = load(RunSpec, row.spec)
-    values["clients"] = load(tuple[Client, ...], row.clients)
-    values["model"] = load(ModelRef, row.model)
-    values["slots"] = load(Slots, row.slots) or {}
-    values["accepted"] = load(Accepted, row.accepted) or {}
-    values["conditions"] = load(tuple[Condition, ...], row.conditions)
-    return RunRecord(**values)
-
-
 def _round_row(record: RoundRecord) -> dict[str, Any]:
     row = {name: value for name, value in vars(record).items() if value is not None}
     return row | {name: dump(kind, row[name]) for name, kind in ROUND_DOCUMENTS.items() if name in row}
@@ -504,11 +615,5 @@ def _round_row(record: RoundRecord) -> dict[str, Any]:
 def _round(row: Any) -> RoundRecord:
     values = dict(row._mapping)
     for name, kind in ROUND_DOCUMENTS.items():
-        values[name] = load(kind, values.get(name))
+        values[name] = load(kind, values[name])
     return RoundRecord(**values)
-
-
-def _attempt(row: Any) -> AttemptRecord:
-    values = dict(row._mapping)
-    values["rendered"] = load(Rendered, row.rendered)
-    return AttemptRecord(**values)

@@ -122,6 +122,31 @@ attempts = Table(
     ForeignKeyConstraint(["uid", "number", "client"], ["assignments.uid", "assignments.number", "assignments.client"]),
 )
 
+exports = Table(
+    "exports",
+    metadata,
+    Column("uid", Words, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("client", Words, nullable=False),
+    Column("point", Words, nullable=False),
+    Column("merge_lora", Boolean, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("job", Words, nullable=False, unique=True),
+    Column("folder", Words, nullable=False),
+    Column("rendered", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("created", Boolean, nullable=False),
+    Column("exit_code", Integer),
+    Column("message", Words, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    PrimaryKeyConstraint("uid", "number", "client", "point", "merge_lora", "sequence"),
+    ForeignKeyConstraint(["uid", "number", "client"], ["assignments.uid", "assignments.number", "assignments.client"]),
+    Index(None, "state"),
+)
+"""Jobs that make clients' personal models. Another one for the same model has the next `sequence`."""
+
 events = Table(
     "events",
     metadata,

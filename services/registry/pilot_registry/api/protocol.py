@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from pilot_registry import grants, rounds, updates
 from pilot_registry.admission import upload
 from pilot_registry.context import InRegistry
-from pilot_registry.strictly import MAX_BODY_BYTES, GrantBody, ManifestBody, PublishBody
+from pilot_registry.strictly import MAX_BODY_BYTES, GrantBody, HandedBody, ManifestBody, PublishBody, RoundGrantsBody
 
 router = APIRouter(prefix=PREFIX, max_body_size=MAX_BODY_BYTES, tags=["protocol"])
 files = APIRouter(prefix=PREFIX, tags=["protocol"])
@@ -24,6 +24,15 @@ Uid = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 UidQuery = Annotated[str, Query(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 Round = Annotated[int, Path(ge=0, le=1_000_000)]
 RoundQuery = Annotated[int, Query(alias="round", ge=0, le=1_000_000)]
+
+
+@router.put("/grants/{uid}/{n}", status_code=status.HTTP_201_CREATED)
+def put_grants(
+    uid: Uid, n: Round, body: RoundGrantsBody, response: Response, caller: Caller, registry: InRegistry
+) -> None:
+    """Permit all clients of a round to answer, or none. The same again is 200, another one of a client 409."""
+    if not grants.put_grants(registry, uid, n, body.grants, str(caller)):
+        response.status_code = status.HTTP_200_OK
 
 
 @router.put("/grants/{uid}/{n}/{client}", status_code=status.HTTP_201_CREATED)
@@ -36,6 +45,12 @@ def put_grant(
     if not grants.put_grant(registry, body, str(caller)):
         response.status_code = status.HTTP_200_OK
     return body
+
+
+@router.put("/grants/{uid}/{n}/{client}/handed", status_code=status.HTTP_204_NO_CONTENT)
+def put_handed(uid: Uid, n: Round, client: str, body: HandedBody, caller: Caller, registry: InRegistry) -> None:
+    """Let a client read what its round published for it, before or without a next round: for an export."""
+    grants.hand_out(registry, uid, n, client, body.commits, str(caller))
 
 
 @router.delete("/grants/{uid}", status_code=status.HTTP_204_NO_CONTENT)
@@ -95,9 +110,11 @@ def commit(
 
 
 @router.get("/rounds/{uid}/{n}")
-def get_round(uid: Uid, n: Round, registry: InRegistry) -> RoundView:
-    """What the registry knows of a round."""
-    return rounds.view(registry, uid, n)
+def get_round(
+    uid: Uid, n: Round, registry: InRegistry, known: Annotated[int, Query(ge=0, le=1_000_000)] = 0
+) -> RoundView:
+    """What the registry knows of a round. `known` updates, those that were admitted first, are left out."""
+    return rounds.view(registry, uid, n, known)
 
 
 @router.post("/rounds/{uid}/{n}/seal", response_model=SealedRound)

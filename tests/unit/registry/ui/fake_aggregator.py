@@ -137,6 +137,8 @@ def federation(clients: dict[str, str], disabled: tuple[str, ...] = (), error: s
         "clients": members,
     }
     return {"metadata": {"name": "test"}, "spec": spec, "status": {"digest": "sha256:" + "0" * 64, "error": error}}
+
+
 def round_document(number: int = 1, state: str = "Published", **more: Any) -> RoundDocument:
     """A round as the aggregator tells it, without the plan."""
     program = {0: "prepare"}.get(number, "stage-1")

@@ -7,7 +7,7 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,8 +92,10 @@ class Cluster:
         # TLS takes leave in its own time, which the session does not wait for.
         await asyncio.sleep(FAREWELL_S)
 
-    async def read_all(self, kind: Kind, query: Mapping[str, str]) -> tuple[list[Object], str]:
-        """All objects that match, in pages, and the version of the list.
+    async def read_all(
+        self, kind: Kind, query: Mapping[str, str], keep: Callable[[Object], Object | None] = lambda thing: thing
+    ) -> tuple[list[Object], str]:
+        """All objects that match, in pages, and the version of the list; of each what `keep` leaves, if anything.
 
         Raises:
             Gone: the list changed too much while its pages were read.
@@ -102,7 +104,8 @@ class Cluster:
         more: dict[str, str] = {"limit": str(PAGE)}
         while True:
             page = await self._json("GET", self._path(kind), {**query, **more})
-            found += page["items"]
+            # Page by page: what is not kept is many times what is.
+            found += filter(None, map(keep, page["items"]))
             metadata = page["metadata"]
             if not metadata.get("continue"):
                 return found, metadata["resourceVersion"]

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from pilot_aggregator.jobs.backend import JobConflict, JobRejected, JobRequest, JobState, Rendered
+from pilot_aggregator.jobs.backend import JobConflict, JobRejected, JobRequest, JobState, Rendered, StatePlace
 from pilot_aggregator.jobs.kubernetes import labels
 from pilot_aggregator.jobs.kubernetes.anchors import Anchors, time_to_live
 from pilot_aggregator.jobs.kubernetes.api import EVENTS, JOBS, PODS, Cluster, Kind, NotNow, Refused
 from pilot_aggregator.jobs.kubernetes.listing import Listing
 from pilot_aggregator.jobs.kubernetes.mirror import Mirror, Shelf
 from pilot_aggregator.jobs.kubernetes.render import render
+from pilot_aggregator.jobs.kubernetes.state_volume import state_place
 from pilot_aggregator.jobs.kubernetes.templates import JobTemplates, Object
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ SWEEP_S = 300.0
 
 class KubernetesBackend:
     """Makes Jobs from templates, and follows them by one list and watch for each kind of object."""
+
+    calls_at_once = 16
 
     def __init__(
         self,
@@ -58,6 +61,8 @@ class KubernetesBackend:
         self._tasks: set[asyncio.Future[Any]] = set()
         self.listings: list[Listing] = []
         self._asked = False
+        self._may_not_ask = False
+        """About pods: the permission is not needed, and few give it."""
         self._loop.call_soon_threadsafe(self._follow)
 
     def render(self, request: JobRequest) -> Rendered:
@@ -67,8 +72,11 @@ class KubernetesBackend:
             raise JobRejected(f"NoTemplate: there is no Job template for {request.client!r}, only for {known}")
         return render(request, template, self._namespace)
 
+    def state_place(self, job: Rendered) -> StatePlace:
+        return state_place(job)
+
     def create(self, name: str, job: Rendered) -> None:
-        self.mirror.jobs.add(self._do(self._create(name, job)))
+        self._do(self._create(name, job))
 
     def try_out(self, name: str, job: Rendered) -> str:
         return self._do(self._try_out(job))
@@ -130,14 +138,18 @@ class KubernetesBackend:
             (PODS, ours, self.mirror.pods),
             (EVENTS, {"fieldSelector": "type=Warning"}, self.mirror.warnings),
         ]
-        self.listings = [Listing(_Of(self.cluster, kind, query), shelf) for kind, query, shelf in watched]
+        self.listings = [Listing(_Of(self.cluster, kind, query, shelf), shelf) for kind, query, shelf in watched]
         for listing in self.listings:
             self._keep(self._loop.create_task(listing.run()))
         self._keep(self._loop.create_task(self._sweep()))
 
-    async def _create(self, name: str, job: Rendered) -> Object:
+    async def _create(self, name: str, job: Rendered) -> None:
+        marks = job["metadata"]["labels"]
+        async with self._anchors.owner(marks[labels.RUN_UID], marks[labels.RUN]) as owner:
+            self.mirror.jobs.add(await self._made(name, job, owner))
+
+    async def _made(self, name: str, job: Rendered, owner: Object) -> Object:
         marks, notes = job["metadata"]["labels"], job["metadata"]["annotations"]
-        owner = await self._anchors.owner(marks[labels.RUN_UID], marks[labels.RUN])
         # These two are not of the Job as it was rendered: an owner has its uid from the cluster, and a successor that
         # finds the Job has another fence.
         bound = {
@@ -174,11 +186,13 @@ class KubernetesBackend:
             "metadata": {**template["metadata"], **name},
             "spec": template["spec"],
         }
-        for kind, thing in ((JOBS, job), (PODS, pod)):
+        for kind, thing in ((JOBS, job), (PODS, pod))[: 1 if self._may_not_ask else 2]:
             try:
                 await self.cluster.create(kind, thing, dry_run=True)
             except Refused as error:
-                if error.status != 409 and not _may_not(error):
+                if kind is PODS and _may_not(error):
+                    self._may_not_ask = True
+                elif error.status != 409:
                     return f"{error.reason}: {error}"
         return ""
 
@@ -251,11 +265,11 @@ class KubernetesBackend:
 class _Of:
     """One kind of object, as `Listing` wants it."""
 
-    def __init__(self, cluster: Cluster, kind: Kind, query: Mapping[str, str]) -> None:
-        self._cluster, self._kind, self._query = cluster, kind, query
+    def __init__(self, cluster: Cluster, kind: Kind, query: Mapping[str, str], shelf: Shelf) -> None:
+        self._cluster, self._kind, self._query, self._shelf = cluster, kind, query, shelf
 
     async def read_all(self) -> tuple[list[Object], str]:
-        return await self._cluster.read_all(self._kind, self._query)
+        return await self._cluster.read_all(self._kind, self._query, self._shelf.keep)
 
     def watch(self, version: str, timeout_s: float) -> AsyncIterator[Object]:
         return self._cluster.watch(self._kind, self._query, version, timeout_s)

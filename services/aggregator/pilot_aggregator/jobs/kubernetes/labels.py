@@ -7,10 +7,15 @@ RUN_UID = f"{DOMAIN}/run-uid"
 ENDED = f"{DOMAIN}/ended"
 """On the anchor of a run that has ended: it goes when the last of its Jobs has."""
 
+EXPORT = f"{DOMAIN}/export"
+"""On a Job that makes a personal model: at which point."""
+
 SPEC_HASH = f"{DOMAIN}/spec-hash"
 """Annotation: the digest of the Job as it was rendered. Who finds a Job of this name and digest has found its own."""
 FENCE = f"{DOMAIN}/fence"
 """Annotation: the term of leadership that created the Job."""
+LEADS = f"{DOMAIN}/leads"
+"""On the pod of the aggregator that leads: the Service selects it."""
 
 OURS = "pilot-"
 """How the names of our Jobs begin, and so those of their pods."""

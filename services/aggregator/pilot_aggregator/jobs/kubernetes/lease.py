@@ -2,7 +2,8 @@
 
 A Lease alone only advises: a leader that was paused does not know that it has been replaced. So each term has a number,
 the fence, higher than any before it in the Lease or in the store, and the store refuses whoever writes with another.
-Renewing has a thread of its own, and whoever cannot renew stops leading before another may begin.
+Renewing has a thread of its own, and whoever cannot renew stops leading before another may begin. The Service is moved
+along with the Lease (`signpost`).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pilot_aggregator.jobs.kubernetes.api import LEASES, Cluster, Refused
+from pilot_aggregator.jobs.kubernetes.signpost import pod_of, point
 from pilot_aggregator.jobs.kubernetes.templates import Object
 
 log = logging.getLogger(__name__)
@@ -68,9 +70,12 @@ class Lease:
         floor: Callable[[], int],
         retry_s: float = RETRY_S,
     ) -> None:
+        """`identity` begins with the name of this pod (`signpost.identity`)."""
         self._connect, self._name, self._identity, self._floor = connect, name, identity, floor
         self._retry_s = retry_s
         self._seen: Sighting | None = None
+        self._former = ""
+        """Who held it before."""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.fence: int | None = None
@@ -90,6 +95,9 @@ class Lease:
     async def _run(self, lead: Callable[[int], None], lost: Callable[[], None]) -> None:
         cluster = await self._connect()
         try:
+            # A process that was started again in the pod of a leader has yet to lead.
+            while not self._stopping.is_set() and not await self._point(cluster, {self._identity: False}):
+                await self._pause()
             while not self._stopping.is_set():
                 if (fence := await self._try(cluster)) is not None:
                     await self._lead(cluster, fence, lead, lost)
@@ -115,14 +123,25 @@ class Lease:
 
     async def _keep(self, cluster: Cluster) -> None:
         """Renew until told to stop, or until it is too late."""
-        renewed = time.monotonic()
+        renewed, found = time.monotonic(), False
         while not self._stopping.is_set() and time.monotonic() - renewed < RENEW_WITHIN_S:
+            found = found or await self._point(cluster, {self._former: False, self._identity: True})
             await self._pause()
             begun = time.monotonic()
             if await self._try(cluster) == self.fence:
                 renewed = begun
             elif self._seen and self._seen.holder not in ("", self._identity):
                 return
+
+    async def _point(self, cluster: Cluster, where: dict[str, bool]) -> bool:
+        """Whether the Service leads to these pods, or not to them, after this."""
+        try:
+            for identity, here in where.items():
+                await asyncio.wait_for(point(cluster, pod_of(identity), here=here), RENEW_WITHIN_S / 2)
+        except Exception as error:
+            log.warning("the Service is not moved: %s", error or type(error).__name__)
+            return False
+        return True
 
     async def _try(self, cluster: Cluster) -> int | None:
         """The fence, if the Lease is held after this."""
@@ -141,6 +160,8 @@ class Lease:
         spec = claim(lease.get("spec") or {}, self._seen, self._identity, time.monotonic(), self._floor())
         if spec is None:
             return None
+        if (holder := (lease.get("spec") or {}).get("holderIdentity") or "") != self._identity:
+            self._former = holder
         lease = {**lease, "spec": spec}
         written = await (cluster.replace(LEASES, self._name, lease) if known else cluster.create(LEASES, lease))
         self._note(written["spec"])

@@ -4,6 +4,7 @@ Written by the event loop, read by other threads. Objects are cut down to what s
 Jobs with everything that the server adds to them would take more memory than the rest of the service.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,8 @@ from pilot_aggregator.jobs.backend import JobState
 from pilot_aggregator.jobs.kubernetes.labels import JOB_OF_POD, OURS
 from pilot_aggregator.jobs.kubernetes.states import job_state
 from pilot_aggregator.jobs.kubernetes.templates import Object
+
+log = logging.getLogger(__name__)
 
 SILENCE_S = 10.0
 """A watch that is being opened again is no reason to doubt what is known."""
@@ -35,11 +38,19 @@ class Shelf:
 
     def __init__(self, belongs: Callable[[Object], str], cut: Callable[[Object], Object | None]) -> None:
         """`belongs` is asked of what `cut` has left of an object; None is not kept at all."""
-        self._belongs, self._cut = belongs, cut
+        self._belongs, self.cut = belongs, cut
         self._lock = threading.Lock()
         self._groups: dict[str, dict[str, Object]] = {}
         self.listed = threading.Event()
         self.silence: Silence | None = None
+
+    def keep(self, thing: Object) -> Object | None:
+        """What is kept of an object of a list. One that cannot be read harms no other."""
+        try:
+            return self.cut(thing)
+        except Exception:
+            log.exception("an object that cannot be read: %s", thing.get("metadata", {}).get("name"))
+            return None
 
     def of(self, group: str) -> list[Object]:
         """What belongs to something."""
@@ -51,15 +62,16 @@ class Shelf:
             return [thing for group in self._groups.values() for thing in group.values()]
 
     def replace(self, objects: list[Object]) -> None:
+        """These are all, cut already."""
         groups: dict[str, dict[str, Object]] = {}
-        for thing in filter(None, map(self._cut, objects)):
+        for thing in objects:
             groups.setdefault(self._belongs(thing), {})[thing["metadata"]["name"]] = thing
         with self._lock:
             self._groups = groups
         self.listed.set()
 
     def change(self, kind: str, thing: Object) -> None:
-        kept = self._cut(thing)
+        kept = self.cut(thing)
         if kept is None:
             return
         name, group = kept["metadata"]["name"], self._belongs(kept)
@@ -73,7 +85,7 @@ class Shelf:
 
     def add(self, thing: Object) -> None:
         """What was just read or made, unless the stream has brought it, which may have come further."""
-        kept = self._cut(thing)
+        kept = self.cut(thing)
         if kept is not None:
             with self._lock:
                 self._groups.setdefault(self._belongs(kept), {}).setdefault(kept["metadata"]["name"], kept)
@@ -122,24 +134,32 @@ def _name(thing: Object) -> str:
     return str(thing["metadata"]["name"])
 
 
-def _metadata(thing: Object, kept: tuple[str, ...]) -> Object:
-    return {key: value for key, value in thing["metadata"].items() if key in kept}
-
-
 def _job(job: Object) -> Object:
-    kept = ("name", "uid", "labels", "annotations", "deletionTimestamp", "ownerReferences")
-    spec = _only(job.get("spec", {}), "suspend", "ttlSecondsAfterFinished")
-    return {"metadata": _metadata(job, kept), "spec": spec, "status": job.get("status", {})}
+    return {
+        "metadata": _only(job["metadata"], "name", "uid", "labels", "deletionTimestamp"),
+        "spec": _only(job.get("spec", {}), "suspend", "ttlSecondsAfterFinished"),
+        "status": {**_only(job.get("status", {}), "startTime"), **_conditions(job)},
+    }
 
 
 def _pod(pod: Object) -> Object:
     containers = [_only(container, "name", "resources") for container in pod.get("spec", {}).get("containers", [])]
-    kept = ("name", "uid", "labels", "creationTimestamp", "deletionTimestamp")
-    return {
-        "metadata": _metadata(pod, kept),
-        "spec": {"containers": containers},
-        "status": pod.get("status", {}),
+    status = pod.get("status", {})
+    statuses = {
+        name: [_only(container, "name", "state") for container in status[name] or []]
+        for name in ("containerStatuses", "initContainerStatuses")
+        if name in status
     }
+    return {
+        "metadata": _only(pod["metadata"], "name", "uid", "labels", "creationTimestamp", "deletionTimestamp"),
+        "spec": {"containers": containers},
+        "status": {**_only(status, "phase", "reason", "message"), **_conditions(pod), **statuses},
+    }
+
+
+def _conditions(thing: Object) -> Object:
+    told = ("type", "status", "reason", "message", "lastTransitionTime")
+    return {"conditions": [_only(condition, *told) for condition in thing.get("status", {}).get("conditions") or []]}
 
 
 def _warning(event: Object) -> Object | None:

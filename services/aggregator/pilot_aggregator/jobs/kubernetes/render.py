@@ -70,6 +70,9 @@ def _pod(template: Object, request: JobRequest, labels: Mapping[str, str]) -> Ob
         {**container, "env": _environment(container, request)} if container["name"] == CONTAINER else container
         for container in spec["containers"]
     ]
+    if request.command:
+        spec = {name: value for name, value in spec.items() if name != "resourceClaims"}
+        containers = [_without_accelerator(_running(container, request.command)) for container in containers]
     return {
         "metadata": {**metadata, "labels": {**metadata.get("labels", {}), **labels}},
         "spec": {
@@ -79,6 +82,22 @@ def _pod(template: Object, request: JobRequest, labels: Mapping[str, str]) -> Ob
             "containers": containers,
         },
     }
+
+
+def _running(container: Object, command: tuple[str, ...]) -> Object:
+    if container["name"] != CONTAINER:
+        return container
+    return {**{name: value for name, value in container.items() if name != "args"}, "command": [*command]}
+
+
+def _without_accelerator(container: Object) -> Object:
+    """Whoever computes nothing waits for no device: neither an extended resource, which has a domain, nor a claim."""
+    asked = {name: value for name, value in container.get("resources", {}).items() if name != "claims"}
+    kept = {
+        name: {resource: quantity for resource, quantity in (quantities or {}).items() if "/" not in resource}
+        for name, quantities in asked.items()
+    }
+    return {**container, "resources": kept}
 
 
 def _environment(container: Object, request: JobRequest) -> list[Any]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pilot_aggregator.jobs.backend import JobState
-from pilot_aggregator.jobs.kubernetes.labels import CONTAINER
+from pilot_aggregator.jobs.kubernetes.labels import CONTAINER, EXPORT
 from pilot_aggregator.jobs.kubernetes.templates import Object
 
 EXITED = re.compile(r"failed with exit code (\d+)")
@@ -49,6 +49,13 @@ REMEDIES = {
 }
 """Reason to what somebody can do about it."""
 
+EXPORTS_REMEDIES = REMEDIES | {
+    "Killed": "raise the client's memory limit, or export without --merge-lora",
+    "OOMKilled": "raise the client's memory limit, or export without --merge-lora",
+    "DeadlineExceeded": "see what it waited for by 'kubectl describe', and export again",
+}
+"""The same for a Job that trains nothing."""
+
 KILLED = 137
 
 QUEUE = "kueue.x-k8s.io/queue-name"
@@ -57,8 +64,14 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 def job_state(job: Object, pods: Sequence[Object], warnings: Mapping[str, str]) -> JobState:
     """The state of a Job. `warnings` are the last ones of its events and of its pods', by the object's name."""
     state = _state(job, pods, warnings)
-    remedy = REMEDIES.get(state.message.partition(":")[0])
+    remedies = EXPORTS_REMEDIES if EXPORT in job["metadata"].get("labels", {}) else REMEDIES
+    remedy = remedies.get(state.message.partition(":")[0])
     return replace(state, message=f"{state.message.rstrip('.')}. Next: {remedy}") if remedy else state
+
+
+def has_ended(job: Object) -> bool:
+    """Whether it will run no more."""
+    return any(_condition(job, kind) for kind in ("Complete", "Failed"))
 
 
 def _state(job: Object, pods: Sequence[Object], warnings: Mapping[str, str]) -> JobState:

@@ -75,13 +75,21 @@ class JobTemplates(Request):
         return found.model_dump(exclude_unset=True) if found else None
 
 
-def read_templates(path: Path) -> JobTemplates:
-    """The templates of a deployment.
+def read_templates(folder: Path) -> JobTemplates:
+    """The templates of a deployment: a ConfigMap holds only so many, so they stand in several documents.
 
     Raises:
         InvalidDocument: with every fault.
-        OSError: the file cannot be read.
+        OSError: a file cannot be read, or there is none.
     """
+    first, *others = [_read(file) for file in sorted(folder.glob("*.yaml"))] or [_read(folder / "jobs.yaml")]
+    templates = dict(first.spec.templates)
+    for other in others:
+        templates |= other.spec.templates
+    return first.model_copy(update={"spec": first.spec.model_copy(update={"templates": templates})})
+
+
+def _read(path: Path) -> JobTemplates:
     what = f"job templates {path.name}"
     try:
         document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
