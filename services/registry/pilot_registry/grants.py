@@ -32,8 +32,8 @@ def put_grant(registry: Registry, grant: Grant, by: str) -> bool:
     return bool(fresh)
 
 
-def put_grants(registry: Registry, uid: str, number: int, grants: Sequence[Grant], by: str) -> bool:
-    """Store the grants of a round, in one transaction; True when any is new.
+def put_grants(registry: Registry, uid: str, number: int, grants: Sequence[Grant], by: str) -> None:
+    """Store the grants of a round, in one transaction; those that are there already stay.
 
     Raises:
         Conflict: as `put_grant`, and then none of them is stored.
@@ -48,7 +48,6 @@ def put_grants(registry: Registry, uid: str, number: int, grants: Sequence[Grant
         if fresh:
             registry.journal.append(session, RoundGranted(uid=uid, round=number, grants=tuple(fresh)), by)
     registry.journal.drain()
-    return bool(fresh)
 
 
 def _fresh(session: Session, grants: Sequence[Grant]) -> list[str]:

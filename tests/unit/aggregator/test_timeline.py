@@ -4,7 +4,7 @@ import databases
 import pytest
 from databases import every_database  # noqa: F401
 from pilot_aggregator.rounds.timeline import round_timeline
-from pilot_aggregator.store.records import Timings
+from pilot_aggregator.store.records import Intent, Timings
 from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, Store
 from pilot_disk.database import connect, upgrade, writer
 from pilot_proto.run import StageTime
@@ -32,7 +32,8 @@ def run(store):
 
 
 def intend(store, client, number):
-    return store.intend(UID, 1, client, number, f"job-{client}-{number}", {}, later(number))
+    (made,) = store.intend(UID, 1, [Intent(client, number, f"job-{client}-{number}", {})], later(number))
+    return made
 
 
 # -- what is stored

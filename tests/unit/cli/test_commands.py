@@ -27,7 +27,7 @@ LISTED = [
         "validate",
     ),
     *("get", "describe", "logs", "compare", "report", "pull", "diff", "verify", "merge", "export", "predict"),
-    *("doctor", "estimate", "explain", "context", "data", "alias", "registry", "clients"),
+    *("doctor", "estimate", "explain", "context", "data", "alias", "adapters", "registry", "clients"),
 ]
 
 

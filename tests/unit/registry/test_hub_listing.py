@@ -20,10 +20,10 @@ FILTERS = [
     {"round": 3},
     {"state": "live"},
     {"state": "deleted"},
-    {"q": "nothing"},
+    {"words": ("nothing",)},
     {"repo": "digits/base-connector"},
     {"kind": "update", "round": 9},
-    {"task": "vqa", "client": "vqa-2", "q": "abc"},
+    {"task": "vqa", "client": "vqa-2", "words": ("abc",)},
 ]
 WHO = ("viewer", "admin", "client:vqa-1")
 

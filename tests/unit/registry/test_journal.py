@@ -39,7 +39,7 @@ def busy_history(world: World) -> World:
     world.app.state.aggregator = FakeAggregator({"runs": {"items": []}}).connected()
     assert world.call("admin", "DELETE", f"/adapters/released/kept/versions/{deleted}").status_code == 200
     asked = RoundGrants(grants=tuple(world.grant_for(client, 2, readable=(target,)) for client in ("vqa-1", "vqa-2")))
-    assert world.call("aggregator", "PUT", f"/grants/{UID}/2", content=canonical_bytes(asked)).status_code == 201
+    assert world.call("aggregator", "PUT", f"/grants/{UID}/2", content=canonical_bytes(asked)).status_code == 204
     world.call("aggregator", "DELETE", f"/grants/{UID}")
     world.grant("vqa-1", 3)
     return world

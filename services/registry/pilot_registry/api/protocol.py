@@ -26,13 +26,10 @@ Round = Annotated[int, Path(ge=0, le=1_000_000)]
 RoundQuery = Annotated[int, Query(alias="round", ge=0, le=1_000_000)]
 
 
-@router.put("/grants/{uid}/{n}", status_code=status.HTTP_201_CREATED)
-def put_grants(
-    uid: Uid, n: Round, body: RoundGrantsBody, response: Response, caller: Caller, registry: InRegistry
-) -> None:
-    """Permit all clients of a round to answer, or none. The same again is 200, another one of a client 409."""
-    if not grants.put_grants(registry, uid, n, body.grants, str(caller)):
-        response.status_code = status.HTTP_200_OK
+@router.put("/grants/{uid}/{n}", status_code=status.HTTP_204_NO_CONTENT)
+def put_grants(uid: Uid, n: Round, body: RoundGrantsBody, caller: Caller, registry: InRegistry) -> None:
+    """Permit all clients of a round to answer, or none. The same again changes nothing, another one is 409."""
+    grants.put_grants(registry, uid, n, body.grants, str(caller))
 
 
 @router.put("/grants/{uid}/{n}/{client}", status_code=status.HTTP_201_CREATED)
