@@ -12,162 +12,38 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
-from pilot_proto.assignment import FileRef
-from pilot_proto.canonical import canonical_bytes, commit_of, digest_of
-from pilot_proto.manifest import Manifest, Parent
-from pilot_proto.names import ADAPTER_FILE, CONFIG_FILE, client_repo, task_repo, update_repo
-from pilot_proto.plan import Ledger, MergePlan
+from index_rows import Index
 from pilot_registry.app import build_app
 from pilot_registry.context import Registry
 from pilot_registry.settings import Settings
-from pilot_registry.store.port import blob_key
-from pilot_registry.tables import Alias, Blob, Edge, GrantRow, Namespace, Readable, Round, Version, VersionFile
-from sqlalchemy import insert
 
 RUNS, CLIENTS, PER_RUN, ROUNDS = 1000, 200, 10, 5
 TASKS = ("caption", "grounding", "vqa")
+BATCH = 100
 REPEATS = 60
 LIMIT_MS = 100
-BATCH = 500
-AT = "2026-01-01T00:00:00.000Z"
-MODEL = digest_of(b"a base model")
-PLAN = canonical_bytes(MergePlan(run="run-0", round=1, program="stage-2"))
-CONFIG = FileRef(digest=digest_of(b"{}"), size=2)
-
-Rows = dict[type, list[dict[str, Any]]]
 
 
-def file_of(text: str) -> FileRef:
-    """A made-up file."""
-    return FileRef(digest=digest_of(text.encode()), size=160_000_000)
+def members(number: int) -> dict[str, str]:
+    """The clients of a run, sorted, by name to task."""
+    names = sorted(f"client-{(number * PER_RUN + i) % CLIENTS}" for i in range(PER_RUN))
+    return {name: TASKS[i % len(TASKS)] for i, name in enumerate(names)}
 
 
-def members(number: int) -> list[str]:
-    """The clients of a run."""
-    return [f"client-{(number * PER_RUN + i) % CLIENTS}" for i in range(PER_RUN)]
-
-
-def updates(run: str, round_: int, clients: list[str]) -> Iterator[Manifest]:
-    """What the clients hand in."""
-    for index, client in enumerate(clients):
-        files = {f"{kind}/{ADAPTER_FILE[kind]}": file_of(f"{run}{round_}{client}{kind}") for kind in ADAPTER_FILE}
-        yield manifest(update_repo(run, client), "update", run, round_, client, TASKS[index % 3], files)
-
-
-def outputs(run: str, round_: int, clients: list[str]) -> Iterator[Manifest]:
-    """What a round publishes: a connector for each task, a LoRA for each client, some of one contributor."""
-    for task in TASKS:
-        repo = task_repo(run, task, "connector")
-        yield manifest(repo, "connector", run, round_, None, task, adapter(repo, round_, "connector"), clients)
-    for index, client in enumerate(clients[:7]):
-        repo, contributors = client_repo(run, client, "text"), clients[index : index + 6] if index else [client]
-        files = adapter(repo, round_, "text")
-        yield manifest(repo, "text", run, round_, client, TASKS[index % 3], files, contributors)
-
-
-def adapter(repo: str, round_: int, kind: Any) -> dict[str, FileRef]:
-    """The files of an adapter."""
-    return {ADAPTER_FILE[kind]: file_of(f"{repo}{round_}"), CONFIG_FILE[kind]: CONFIG}
-
-
-def manifest(
-    repo: str,
-    kind: Any,
-    run: str,
-    round_: int,
-    client: str | None,
-    task: str,
-    files: dict[str, FileRef],
-    contributors: list[str] | None = None,
-) -> Manifest:
-    """A version."""
-    return Manifest(
-        repo=repo,
-        kind=kind,
-        run=run,
-        round=round_,
-        client=client,
-        task=task,
-        program="stage-2",
-        model="llava-1.5-7b",
-        model_digest=MODEL,
-        files=files,
-        num_examples=1000,
-        contributors=tuple(sorted(contributors or ())),
-        parents=tuple(
-            Parent(repo=update_repo(run, c), commit=digest_of(f"{run}{c}{round_}".encode())[7:47], coefficient=0.1)
-            for c in contributors or ()
-        ),
-        plan=digest_of(PLAN) if contributors else None,
-    )
-
-
-def rows_of(number: int, first_id: int, ledger: str) -> Rows:
-    """Everything of one run."""
-    run, uid, clients = f"run-{number}", f"uid-{number}", members(number)
-    rows: Rows = {
-        table: [] for table in (Namespace, Round, GrantRow, Version, VersionFile, Blob, Alias, Edge, Readable)
-    }
-    rows[Namespace].append({"run": run, "uid": uid})
-    for round_ in range(1, ROUNDS + 1):
-        rows[Round].append({"uid": uid, "number": round_, "run": run, "ledger": ledger})
-        for client in clients:
-            rows[GrantRow].append({"uid": uid, "number": round_, "client": client, "document": "{}"})
-        for made in (*updates(run, round_, clients), *outputs(run, round_, clients)):
-            add_version(rows, made, uid, first_id + len(rows[Version]))
-    rows[Alias] = list({(row["repo"], row["alias"]): row for row in rows[Alias]}.values())
-    return rows
-
-
-def add_version(rows: Rows, made: Manifest, uid: str, id: int) -> None:
-    """The rows of one version."""
-    raw = canonical_bytes(made)
-    commit = commit_of(raw)
-    private = made.client if made.kind == "update" else made.contributors[0] if len(made.contributors) == 1 else None
-    same = ("repo", "run", "kind", "round", "client", "task")
-    known = {name: getattr(made, name) for name in same}
-    known |= {"id": id, "commit": commit, "uid": uid, "private_to": private, "manifest": raw.decode(), "created_at": AT}
-    rows[Version].append(known)
-    for path, file in made.files.items():
-        rows[VersionFile].append({"version_id": id, "path": path, "digest": file.digest, "size": file.size})
-        if file is not CONFIG:
-            rows[Blob].append({"digest": file.digest, "size": file.size, "norm": 1.0})
-    for position, parent in enumerate(made.parents):
-        edge = {"version_id": id, "position": position, "parent_repo": parent.repo, "parent_commit": parent.commit}
-        rows[Edge].append(edge | {"coefficient": parent.coefficient})
-    if made.kind != "update":
-        for alias in ("main", f"round-{made.round}"):
-            rows[Alias].append({"repo": made.repo, "alias": alias, "commit": commit, "moved_at": AT, "moved_by": "a"})
-    if made.kind == "connector":
-        for client in members(int(made.run.removeprefix("run-"))):
-            rows[Readable].append({"uid": uid, "number": made.round, "client": client, "commit": commit})
-
-
-def seed(registry: Registry) -> int:
+def seed(registry: Registry, runs: int = RUNS) -> int:
     """Fill the index; the number of versions."""
-    ledger = canonical_bytes(Ledger(run="run-0", round=1, program="stage-2", entries=()))
-    for body in (PLAN, ledger):
-        registry.store.put_bytes(blob_key(digest_of(body)), body)
-    made = 0
-    for start in range(0, RUNS, BATCH):
-        rows: Rows = {}
-        for number in range(start, min(start + BATCH, RUNS)):
-            for table, found in rows_of(number, made + 1, digest_of(ledger)).items():
-                rows.setdefault(table, []).extend(found)
-            made = rows[Version][-1]["id"]
-        with registry.database.writing() as session:
-            for table, found in rows.items():
-                pieces = iter(found)
-                while piece := list(islice(pieces, 10_000)):
-                    session.execute(insert(table), piece)
-    return made
+    index = Index(registry)
+    for number in range(runs):
+        index.add_run(f"run-{number}", members(number), ROUNDS)
+        if number % BATCH == BATCH - 1:
+            index.write()
+    index.write()
+    return index.versions
 
 
 def questions() -> dict[str, tuple[str, str]]:
@@ -199,8 +75,6 @@ def questions() -> dict[str, tuple[str, str]]:
         "Hub: model_info with files": ("viewer", "/api/models/run-500/task-vqa-connector/revision/round-3?blobs=true"),
         "Hub: tree": ("viewer", "/api/models/run-500/task-vqa-connector/tree/main?recursive=true"),
         "Hub: a repository that is not there": ("viewer", f"/api/models/{repo}x"),
-        "page: runs": ("viewer", "/ui"),
-        "page: run": ("viewer", "/ui/runs/run-500"),
     }
 
 

@@ -19,6 +19,8 @@ QUIET = (
 )
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 420, "height": 860}
 THEMES = ("light", "dark")
+MOST_STEPS = 400
+"""By Tab on one page."""
 
 
 def axe() -> str:
@@ -90,6 +92,16 @@ def visit(browser: Browser, base: str, key: str, theme: str = "light", scripts: 
         yield made
     finally:
         context.close()
+
+
+def focus(page: Page, tag: str, name: str) -> None:
+    """Walk by Tab until the keyboard is at an element with this text."""
+    for _ in range(MOST_STEPS):
+        page.keyboard.press("Tab")
+        at = page.evaluate("() => [document.activeElement.tagName, document.activeElement.textContent.trim()]")
+        if at == [tag, name]:
+            return
+    pytest.fail(f"the keyboard does not reach {name!r} on {page.url}")
 
 
 def _pass(route, made: Visit) -> None:

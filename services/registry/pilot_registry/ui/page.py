@@ -31,7 +31,7 @@ PACK_FROM_BYTES = 1400
 NAVIGATION = (
     ("Home", "/ui", "viewer"),
     ("Runs", "/ui/runs", "viewer"),
-    ("Adapters", "/ui/adapters", "viewer"),
+    ("Adapters", "/ui/adapters?state=live", "viewer"),
     ("Compare", "/ui/compare", "viewer"),
     ("Transfer", "/ui/transfer", "viewer"),
     ("Clients", "/ui/clients", "viewer"),
@@ -110,6 +110,7 @@ class Frame:
         return [(text, url, self._here(url)) for text, url, role in NAVIGATION if self.me.at_least(role)]
 
     def _here(self, url: str) -> bool:
+        url = url.partition("?")[0]
         return self.path == url or (url != "/ui" and self.path.startswith(url + "/"))
 
     @property

@@ -130,7 +130,7 @@ def round_document(
     verdicts = {given.client: given for given in (document.verdicts if document else ())}
     seen = sources.run.status.clients if sources.run and sources.run.status.round == n else ()
     measured = document.evaluations if document else {}
-    parts = parts_of(sources.ledger, seen, account, measured)
+    parts = parts_of(sources.ledger, seen, account, measured, sources.timeline)
     shown, following, matching = page_of(parts, wanted, limit, cursor)
     before, after = round_page.neighbours_of(account, n, sources.run.status.round if sources.run else n)
     places = round_page.places(account, document.outputs if document else {})

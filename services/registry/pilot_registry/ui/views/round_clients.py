@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pilot_proto.base import Stored
 from pilot_proto.plan import Ledger, LedgerEntry
 from pilot_proto.run import ClientStatus
+from pilot_proto.timeline import RoundTimeline
 from pilot_reports.numbers import score
 from pydantic import Field
 
@@ -59,12 +60,16 @@ def parts_of(
     seen: Sequence[ClientStatus],
     account: RoundAccount | None,
     measured: Mapping[str, Sequence[Mapping[str, object]]],
+    told: RoundTimeline | None = None,
 ) -> tuple[Part, ...]:
     """Everybody, sorted by client. `seen` is what the aggregator says of a round at work; without ledger and `seen`
-    the registry's own account tells who may take part and who has answered."""
+    the registry's own account tells who may take part and who has answered. `told` has how attempts ended."""
     if ledger is not None:
-        old = any(not entry.started for entry in ledger.entries if entry.counted)
-        return tuple(_entry(e, measured.get(e.client, ()), tells=old) for e in ledger.entries)
+        old, words = any(not entry.started for entry in ledger.entries if entry.counted), last_words(told)
+        return tuple(
+            _entry(e, measured.get(e.client, ()), "" if e.counted else words.get(e.client, ""), tells=old)
+            for e in ledger.entries
+        )
     if seen:
         return tuple(_status(client) for client in sorted(seen, key=lambda c: c.name))
     answered = {each.client for each in account.accepted} if account else set()
@@ -78,6 +83,12 @@ def parts_of(
         )
         for each in (account.granted if account else ())
     )
+
+
+def last_words(told: RoundTimeline | None) -> dict[str, str]:
+    """How the last attempt of each client ended, in its own words."""
+    times = told.clients if told else ()
+    return {each.client: each.attempts[-1].message for each in times if each.attempts}
 
 
 def columns_of(parts: Sequence[Part]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -97,7 +108,7 @@ def page_of(
     return shown, shown[-1].client if len(left) > limit else None, len(matching)
 
 
-def _entry(entry: LedgerEntry, told: Sequence[Mapping[str, object]], *, tells: bool) -> Part:
+def _entry(entry: LedgerEntry, told: Sequence[Mapping[str, object]], message: str, *, tells: bool) -> Part:
     state = COUNTED if entry.counted else LEFT_OUT
     return Part(
         client=entry.client,
@@ -108,6 +119,8 @@ def _entry(entry: LedgerEntry, told: Sequence[Mapping[str, object]], *, tells: b
         answered=entry.answered,
         counted=entry.counted,
         reason=entry.reason,
+        # Its code stands there as the reason already.
+        message=message.removeprefix(f"{entry.reason}: "),
         num_examples=entry.num_examples,
         change_norm={**entry.change_norm},
         shares={**entry.shares},
