@@ -1,6 +1,6 @@
 """A registry's index with runs that never were: versions by the hundred thousand, and what runs leave beside them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -38,6 +38,9 @@ NEIGHBOURS = 6
 
 Tasks = Mapping[str, str]
 """Clients by name to task."""
+Own = Mapping[str, Callable[[int], bytes]]
+"""Repository to the bytes of its file after a round; the files of others have none."""
+NO_BYTES: Own = {}
 
 
 class Index:
@@ -46,12 +49,13 @@ class Index:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._rows: dict[type, list[dict[str, Any]]] = {}
+        self._put(b"{}")
         with registry.database.reading() as session:
             self.versions = session.scalar(select(func.max(Version.id))) or 0
             self._audited = session.scalar(select(func.max(AuditRow.sequence))) or 0
 
-    def add_run(self, run: str, clients: Tasks, rounds: int, texts: int = TEXTS, own: Mapping[str, bytes] = {}) -> None:
-        """Everything of one run. `own` has the bytes of some files, by repository; the others have none."""
+    def add_run(self, run: str, clients: Tasks, rounds: int, texts: int = TEXTS, own: Own = NO_BYTES) -> None:
+        """Everything of one run."""
         uid = f"uid-{run}"
         self._add(Namespace, run=run, uid=uid)
         for number in range(1, rounds + 1):
@@ -72,16 +76,14 @@ class Index:
     def _add(self, table: type, **row: Any) -> None:
         self._rows.setdefault(table, []).append(row)
 
-    def _add_round(
-        self, uid: str, run: str, number: int, clients: Tasks, texts: int, own: Mapping[str, bytes]
-    ) -> None:
+    def _add_round(self, uid: str, run: str, number: int, clients: Tasks, texts: int, own: Own) -> None:
         made, account = plan(run, number, clients), ledger(run, number, clients)
         documents = {"plan": self._put(canonical_bytes(made)), "ledger": self._put(canonical_bytes(account))}
         sent = {client: self._add_version(uid, update(run, number, client, task)) for client, task in clients.items()}
         outputs = {}
         for output in published(run, number, clients, texts, sent, documents["plan"]):
             if output.repo in own:
-                body = own[output.repo]
+                body = own[output.repo](number)
                 file = FileRef(digest=self._put(body), size=len(body))
                 output = output.model_copy(update={"files": {**output.files, ADAPTER_FILE["text"]: file}})
             outputs[output.repo] = self._add_version(uid, output)

@@ -1,7 +1,7 @@
 """Documents of runs that never were, as large as real ones: for measuring what it takes to show them."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +9,8 @@ from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables as t
 from pilot_aggregator.store.documents import dump
 from pilot_aggregator.store.store import ROUND_DOCUMENTS
-from pilot_proto.assignment import ModelRef
-from pilot_proto.canonical import digest_of
+from pilot_proto.assignment import Assignment, ModelRef
+from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.federation import Client
 from pilot_proto.grant import AdmittedUpdate, Publication, SealedRound
 from pilot_proto.names import client_repo, task_repo, update_repo
@@ -23,6 +23,7 @@ from sqlalchemy import Connection, insert
 DIGEST = digest_of(b"made up")
 COMMIT = DIGEST[7:47]
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+MODEL = ModelRef(name="llava-1.5-7b", digest=DIGEST)
 SAMPLES = 50
 NEIGHBOURS = 6
 
@@ -135,14 +136,14 @@ def spec(model: str, rounds: int) -> RunSpec:
 
 def store_run(sql: Connection, uid: str, run: str, clients: Mapping[str, str], rounds: int, age: int) -> None:
     """A run that ended well, `age` hours after the beginning of time, with everything that its rounds left."""
-    began = BEGAN + timedelta(hours=age)
+    began, asked = BEGAN + timedelta(hours=age), spec(MODEL.name, rounds)
     members = tuple(Client(name=name, task=task, data=f"/data/{name}") for name, task in clients.items())
     row = {
         "uid": uid,
         "name": run,
-        "spec": dump(RunSpec, spec("llava-1.5-7b", rounds)),
+        "spec": dump(RunSpec, asked),
         "clients": dump(tuple[Client, ...], members),
-        "model": dump(ModelRef, ModelRef(name="llava-1.5-7b", digest=DIGEST)),
+        "model": dump(ModelRef, MODEL),
         "phase": "Succeeded",
         "conditions": dump(tuple[Condition, ...], ()),
         "round": rounds,
@@ -156,10 +157,12 @@ def store_run(sql: Connection, uid: str, run: str, clients: Mapping[str, str], r
     }
     sql.execute(insert(t.runs).values(row))
     for number in range(1, rounds + 1):
-        _store_round(sql, uid, run, clients, number, began + timedelta(minutes=number))
+        _store_round(sql, uid, run, asked, clients, number, began + timedelta(minutes=number))
 
 
-def _store_round(sql: Connection, uid: str, run: str, clients: Mapping[str, str], number: int, began: datetime) -> None:
+def _store_round(
+    sql: Connection, uid: str, run: str, asked: RunSpec, clients: Mapping[str, str], number: int, began: datetime
+) -> None:
     made, names = plan(run, number, clients), list(clients)
     text = made.kinds[-1].distances
     assert text is not None
@@ -185,8 +188,9 @@ def _store_round(sql: Connection, uid: str, run: str, clients: Mapping[str, str]
     sql.execute(
         insert(t.assignments),
         [
-            {**place, "client": c, "task": task, "digest": DIGEST, "body": b"{}", "budget_from": 0, "failure": ""}
-            for c, task in clients.items()
+            {**place, "client": made.client, "task": made.task, "digest": DIGEST, "budget_from": 0, "failure": ""}
+            | {"body": canonical_bytes(made)}
+            for made in _assignments(run, asked, clients, number)
         ],
     )
     steps = ("RoundOpened", "RoundSealed", "RoundMeasured", "RoundPlanned", "RoundMerged", "RoundPublished")
@@ -195,3 +199,10 @@ def _store_round(sql: Connection, uid: str, run: str, clients: Mapping[str, str]
         for i, step in enumerate(steps)
     ]
     sql.execute(insert(t.events), rows)
+
+
+def _assignments(run: str, asked: RunSpec, clients: Mapping[str, str], number: int) -> Iterator[Assignment]:
+    tasks = tuple(sorted(set(clients.values())))
+    for client, task in clients.items():
+        whose: dict[str, Any] = {"run": run, "round": number, "client": client, "task": task, "seed": number}
+        yield Assignment(**whose, program="stage-2", model=MODEL, tasks=tasks, training=asked.training)

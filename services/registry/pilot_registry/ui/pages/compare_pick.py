@@ -17,6 +17,8 @@ from pilot_registry.ui.pages.adapter_head import Opened, opened
 from pilot_registry.ui.views.adapter_lines import AdapterLine, adapter_line
 
 OFFERED, ROUNDS = 20, 12
+PAGE, LOOKED_THROUGH = 50, 6
+"""Versions in one look, and looks."""
 
 
 class PickPage(Page):
@@ -79,8 +81,16 @@ def _wanted(q: str | None, one: Opened | None) -> Search:
 
 
 def _listed(registry: Registry, caller: Principal, wanted: Search) -> tuple[AdapterLine, ...]:
-    found = catalog.search(registry, caller, wanted, OFFERED, None)
-    return tuple(line for line in map(adapter_line, found.items) if line.comparable)
+    found: list[AdapterLine] = []
+    cursor = None
+    # An admin's list begins with records of private versions, whose bytes are for nobody: they are passed over.
+    for _ in range(LOOKED_THROUGH):
+        page = catalog.search(registry, caller, wanted, PAGE, cursor)
+        found += [line for line in map(adapter_line, page.items) if line.comparable]
+        cursor = page.next
+        if cursor is None or len(found) >= OFFERED:
+            break
+    return tuple(found[:OFFERED])
 
 
 def _others(lines: tuple[AdapterLine, ...], one: Opened | None) -> tuple[AdapterLine, ...]:
