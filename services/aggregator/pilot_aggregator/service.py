@@ -1,13 +1,14 @@
 """What the routes work with."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
 from pilot_client.registry import RegistryClient
 from pilot_http.problems import Conflict, NotFound, coded
+from pilot_proto.local_update import LocalUpdate
 from pilot_proto.run import RunView
 
 from pilot_aggregator.clock import Clock
@@ -15,11 +16,15 @@ from pilot_aggregator.federation import FederationFile
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.exports import Exports
+from pilot_aggregator.rounds.local_updates import inputs_of, local_updates
 from pilot_aggregator.rounds.phases import Verb, refusal
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
 from pilot_aggregator.rounds.view import run_view
 from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
 from pilot_aggregator.store.store import ROUND_DOCUMENTS, Store
+
+MOST_PUBLISHED = 64
+"""Rounds whose local updates are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Service:
     board: Board
     clock: Clock
     spool: Path
+    published: dict[tuple[str, int], tuple[LocalUpdate, ...]] = field(default_factory=dict)
+    """Local updates of rounds that are published, which never change: to read them again takes most of an answer."""
 
     def close(self) -> None:
         """Let go of threads and connections; jobs go on, and everything else is on disk."""
@@ -49,6 +56,24 @@ class Service:
         """Raise if something that no run can do without is away."""
         self.store.check()
         self.attempts.check()
+
+    def local_updates(self, run: RunRecord) -> tuple[LocalUpdate, ...]:
+        """Those of all rounds whose updates were read, in order."""
+        return tuple(found for number in range(run.published + 2) for found in self._local_updates(run, number))
+
+    def _local_updates(self, run: RunRecord, number: int) -> tuple[LocalUpdate, ...]:
+        if (known := self.published.get((run.uid, number))) is not None:
+            return known
+        round = self.store.round(run.uid, number, {"sealed", "updates"})
+        if round is None:
+            return ()
+        asked = self.store.assignments(run.uid, number)
+        found = tuple(local_updates(round, {each.client: inputs_of(each.body) for each in asked}))
+        if number <= run.published:
+            self.published[run.uid, number] = found
+            while len(self.published) > MOST_PUBLISHED:
+                self.published.pop(next(iter(self.published)), None)
+        return found
 
     def run(self, name: str) -> RunRecord:
         """The run.

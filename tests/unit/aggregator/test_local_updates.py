@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from pilot_aggregator.rounds.local_updates import local_updates
+from pilot_aggregator.rounds.local_updates import inputs_of, local_updates
 from pilot_proto.assignment import Assignment, Inputs
+from pilot_proto.canonical import canonical_bytes
 from pilot_proto.update import LossSummary, PreparedModel, Update
 from unit.aggregator.service import app_over, call, service_in
 from unit.aggregator.world import (
@@ -75,7 +76,7 @@ def test_an_adapter_that_is_handed_out_twice_is_fetched_once(service):
     )
     (asked,) = {a.client: a for a in assignments(service) if a.client == "vqa-1"}.values()
     alone = replace(round, updates={"vqa-1": round.updates["vqa-1"]})
-    (found,) = local_updates(alone, {"vqa-1": asked.model_copy(update={"inputs": inputs})})
+    (found,) = local_updates(alone, {"vqa-1": inputs_of(canonical_bytes(asked.model_copy(update={"inputs": inputs})))})
     assert found.downloaded_bytes == 330
 
 

@@ -7,15 +7,13 @@ from fastapi.responses import PlainTextResponse
 from pilot_http.app import PREFIX
 from pilot_http.auth import Caller
 from pilot_http.problems import Conflict, coded
-from pilot_proto.assignment import Assignment
 from pilot_proto.grant import RoundView
-from pilot_proto.local_update import LocalUpdate, LocalUpdatePage
+from pilot_proto.local_update import LocalUpdatePage
 from pilot_proto.plan import RoundDocument, RoundOutlinePage, RoundPage, VerifyReport
 from pilot_proto.run import RunView, Verdict
 from pilot_proto.timeline import RoundTimeline
 
 from pilot_aggregator.rounds.decide import ACTIVE
-from pilot_aggregator.rounds.local_updates import local_updates
 from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.timeline import round_timeline
 from pilot_aggregator.rounds.verification import verify_round
@@ -49,12 +47,7 @@ def list_outlines(run: str, service: Aggregator) -> RoundOutlinePage:
 @router.get("/runs/{run}/updates")
 def list_local_updates(run: str, service: Aggregator) -> LocalUpdatePage:
     """What each client's local updates were: losses, router, counts, and bytes sent and fetched."""
-    record = service.run(run)
-    items: list[LocalUpdate] = []
-    for round in service.store.rounds(record.uid):
-        asked = {a.client: Assignment.read(a.body) for a in service.store.assignments(record.uid, round.number)}
-        items += local_updates(round, asked)
-    return LocalUpdatePage(items=tuple(items))
+    return LocalUpdatePage(items=service.local_updates(service.run(run)))
 
 
 @router.get("/runs/{run}/rounds/{n}")

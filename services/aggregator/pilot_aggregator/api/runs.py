@@ -129,7 +129,7 @@ def get_report(run: str, service: Aggregator, caller: Caller, scores: bool = Fal
         # One number per sample of a client's data is more than its mean: it tells who answered which question.
         raise Forbidden(f"{caller} may not read scores per sample", hint="allowed: operator, admin")
     record = service.run(run)
-    said = {round.number: round.updates or {} for round in service.store.rounds(record.uid)}
+    said = {round.number: round.updates or {} for round in service.store.rounds(record.uid, {"updates"})}
     return run_report(
         record.name,
         record.spec.method,

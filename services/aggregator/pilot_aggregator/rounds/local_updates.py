@@ -1,8 +1,9 @@
 """What the local updates of a run were, from sealed rounds and their assignments. Pure."""
 
+import json
 from collections.abc import Mapping
 
-from pilot_proto.assignment import AdapterRef, Assignment, Inputs
+from pilot_proto.assignment import AdapterRef, Inputs
 from pilot_proto.grant import AdmittedUpdate
 from pilot_proto.local_update import LocalUpdate
 from pilot_proto.update import Update
@@ -10,14 +11,19 @@ from pilot_proto.update import Update
 from pilot_aggregator.store.records import RoundRecord
 
 
-def local_updates(round: RoundRecord, assignments: Mapping[str, Assignment]) -> list[LocalUpdate]:
-    """A sealed round's updates by client; none before the updates were read."""
+def local_updates(round: RoundRecord, handed: Mapping[str, Inputs]) -> list[LocalUpdate]:
+    """A sealed round's updates by client; none before the updates were read. `handed` is what each client was given."""
     sealed = {update.client: update for update in round.sealed.updates} if round.sealed else {}
     told = round.updates or {}
-    return [_local_update(told[client], sealed[client], assignments[client]) for client in sorted(told)]
+    return [_local_update(told[client], sealed[client], handed[client]) for client in sorted(told)]
 
 
-def _local_update(update: Update, admitted: AdmittedUpdate, assignment: Assignment) -> LocalUpdate:
+def inputs_of(body: bytes) -> Inputs:
+    """What a stored assignment handed out, without reading the rest of it, which is most."""
+    return Inputs.model_validate(json.loads(body).get("inputs", {}), extra="ignore")
+
+
+def _local_update(update: Update, admitted: AdmittedUpdate, inputs: Inputs) -> LocalUpdate:
     return LocalUpdate(
         round=update.round,
         client=update.client,
@@ -31,7 +37,7 @@ def _local_update(update: Update, admitted: AdmittedUpdate, assignment: Assignme
         router=update.router,
         execution=update.execution,
         uploaded_bytes=sum(file.size for file in admitted.files.values()),
-        downloaded_bytes=_downloaded(assignment.inputs),
+        downloaded_bytes=_downloaded(inputs),
     )
 
 

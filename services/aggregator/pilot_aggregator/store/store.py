@@ -339,9 +339,11 @@ class Store:
             state: str = sql.execute(query).scalar_one()
             return state
 
-    def rounds(self, uid: str) -> list[RoundRecord]:
+    def rounds(self, uid: str, documents: Collection[str] = ROUND_DOCUMENTS) -> list[RoundRecord]:
+        """The rounds in order; of their documents those that are wanted, the others are None."""
+        columns = [c for c in t.rounds.c if c.name in documents or c.name not in ROUND_DOCUMENTS]
         with self._engine.connect() as sql:
-            rows = sql.execute(select(t.rounds).where(t.rounds.c.uid == uid).order_by(t.rounds.c.number))
+            rows = sql.execute(select(*columns).where(t.rounds.c.uid == uid).order_by(t.rounds.c.number))
             return [_round(row) for row in rows]
 
     def round_summaries(self, uid: str) -> list[RoundSummary]:
@@ -615,5 +617,5 @@ def _round_row(record: RoundRecord) -> dict[str, Any]:
 def _round(row: Any) -> RoundRecord:
     values = dict(row._mapping)
     for name, kind in ROUND_DOCUMENTS.items():
-        values[name] = load(kind, values[name])
+        values[name] = load(kind, values.get(name))
     return RoundRecord(**values)

@@ -183,13 +183,13 @@ def _meet(repo: str, commit: str, visible: bool, a: Opened, b: Opened) -> Meet:
 def _metrics(a: Opened, b: Opened, aggregator: Aggregator) -> tuple[Table | None, tuple[Notice, ...]]:
     """No table where the two have no measurement in common, or nobody can tell."""
     try:
-        answers = [aggregator.read(a.request, RunReport, f"runs/{side.view.run}/report") for side in (a, b)]
+        runs = dict.fromkeys(side.view.run for side in (a, b))
+        told = {run: aggregator.read(a.request, RunReport, f"runs/{run}/report") for run in runs}
     except (Unavailable, Answered) as error:
         return None, (Notice(tone="warning", text=f"What was measured cannot be shown: {error.detail}."),)
     one, other = (
-        Measured(answer.document, side.view.round, side.view.client, side.view.task)
-        for answer, side in zip(answers, (a, b), strict=True)
+        Measured(told[side.view.run].document, side.view.round, side.view.client, side.view.task) for side in (a, b)
     )
-    oldest = min(answers, key=lambda answer: answer.as_of)
+    oldest = min(told.values(), key=lambda answer: answer.as_of)
     table = between(one, other)
     return table if table.rows else None, stale_notice(oldest.stale, oldest.as_of)
