@@ -23,8 +23,8 @@ from pilot_aggregator.rounds.view import run_view
 from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
 from pilot_aggregator.store.store import ROUND_DOCUMENTS, Store
 
-MOST_PUBLISHED = 64
-"""Rounds whose local updates are kept in memory."""
+MOST_KEPT = 5000
+"""Local updates of published rounds in memory, a few kilobytes each."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Service:
         found = tuple(local_updates(round, {each.client: inputs_of(each.body) for each in asked}))
         if number <= run.published:
             self.published[run.uid, number] = found
-            while len(self.published) > MOST_PUBLISHED:
+            while sum(map(len, self.published.values())) > MOST_KEPT:
                 self.published.pop(next(iter(self.published)), None)
         return found
 

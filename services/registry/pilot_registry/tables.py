@@ -117,6 +117,7 @@ class Version(Base):
     deleted_at: Mapped[str | None]
     __table_args__ = (
         UniqueConstraint("repo", "commit"),
+        Index("ix_versions_commit", "commit", "repo"),
         Index("ix_versions_place", "uid", "round", "kind", "client"),
         Index("ix_versions_search", "run", "kind", "client", "round"),
         # A listing walks this one from its end, whatever it filters by: newest first, and no manifest is read for

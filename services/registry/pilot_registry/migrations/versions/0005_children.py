@@ -1,4 +1,4 @@
-"""Indexes that find a version's children, and the grants that name it.
+"""Indexes that find versions by their commits, a version's children, and the grants that name it.
 
 Revision ID: 0005
 Revises: 0004
@@ -13,6 +13,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("versions", schema=None) as batch_op:
+        batch_op.create_index("ix_versions_commit", ["commit", "repo"], unique=False)
     with op.batch_alter_table("edges", schema=None) as batch_op:
         batch_op.create_index("ix_edges_parent", ["parent_commit", "parent_repo"], unique=False)
     with op.batch_alter_table("readable", schema=None) as batch_op:
@@ -24,3 +26,5 @@ def downgrade() -> None:
         batch_op.drop_index("ix_readable_commit")
     with op.batch_alter_table("edges", schema=None) as batch_op:
         batch_op.drop_index("ix_edges_parent")
+    with op.batch_alter_table("versions", schema=None) as batch_op:
+        batch_op.drop_index("ix_versions_commit")
