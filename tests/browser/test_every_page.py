@@ -3,10 +3,12 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from browser.conftest import ALONE, BROKEN, RUN, WAITING, key
 from browser.driver import NARROW, THEMES, WIDE, Visit, axe, visit
+from playwright.sync_api import Page
 
 TEXT = f"{RUN}/client-vqa-1-text"
 TABS = ("tensors", "lineage", "metrics", "files", "history", "card", "audit")
@@ -40,6 +42,14 @@ PAGES = {
     "audit": "/ui/audit",
     "error": "/ui/runs/digitz",
 }
+README = {
+    ("run", "light"): None,
+    ("round", "light"): "Who was merged with whom",
+    ("lineage", "dark"): None,
+    ("transfer", "light"): None,
+}
+"""Pictures that the README shows: of a window, or of the part of a page below a heading."""
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 SERIOUS = {"serious", "critical"}
 ALLOWED = re.compile(r"status of 404")
@@ -111,7 +121,7 @@ def links(at: Visit) -> list[str]:
     """The pages that a page leads to, without its files and other forms of itself."""
     found = at.page.eval_on_selector_all("a[href]", "all => all.map(a => a.getAttribute('href'))")
     pages = [link for link in found if link.startswith("/ui") and "format=" not in link]
-    return [link for link in pages if not link.endswith((".csv", ".html", "/live"))]
+    return [link for link in pages if not urlsplit(link).path.endswith((".csv", ".html", "/live", "/text"))]
 
 
 def shape(path: str) -> str:
@@ -119,9 +129,14 @@ def shape(path: str) -> str:
     return re.sub(r"[0-9a-f]{12,}|\d+", "N", path)
 
 
-def keep(page, name: str, theme: str) -> None:
-    """A picture of it, where somebody wants pictures."""
+def keep(page: Page, name: str, theme: str) -> None:
+    """A picture of it, where somebody wants pictures; some are for the README."""
     folder = os.environ.get("PILOT_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}-{theme}.png", full_page=True)
+    if not folder:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=Path(folder) / f"{name}-{theme}.png", full_page=True)
+    if (name, theme) in README:
+        heading = README[name, theme]
+        part = page.locator("section", has=page.get_by_role("heading", name=heading)) if heading else page
+        part.screenshot(path=IMAGES / f"page-{name}.png")

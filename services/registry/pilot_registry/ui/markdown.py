@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 HEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 HEADINGS_BELOW = 2
 """A page has its own title, and each of its sections one."""
+REGION = '<div class="scroll" role="region" tabindex="0" aria-label="Table">'
+BLOCK = '<pre tabindex="0"><code>'
 
 
 def without_head(text: str) -> str:
@@ -42,4 +44,8 @@ def _parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     made = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table")
+    # What is wider than the window scrolls by itself, by keyboard too.
+    made.add_render_rule("table_open", lambda html, tokens, i, options, env: f"{REGION}<table>\n")
+    made.add_render_rule("table_close", lambda html, tokens, i, options, env: "</table></div>\n")
+    made.add_render_rule("fence", lambda html, tokens, i, *_: f"{BLOCK}{escape(tokens[i].content)}</code></pre>\n")
     return made.disable(["image", "link", "autolink", "html_inline", "html_block"])
