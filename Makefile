@@ -28,7 +28,7 @@ check: setup ## Format, lint, types, imports, schema drift
 	@$(BIN)/python tools/troubleshooting.py --check && echo "codes   ok"
 
 bench: setup ## Ratios measured side by side in one run; see benchmarks/
-	@for script in benchmarks/{merge_bench,admission,listing,upload,trainer_steps,demo_bench,data_validate}.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/{merge_bench,admission,listing,upload,trainer_steps,demo_bench,data_validate,pages,live_page}.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
 
 schema: setup ## Write proto/schema, proto/openapi and the tables of docs/troubleshooting.md again
 	@$(BIN)/python tools/schema.py && $(BIN)/python tools/troubleshooting.py
