@@ -62,6 +62,8 @@ class Visit:
     """What pages asked for elsewhere; it was not let through."""
     complaints: list[str] = field(default_factory=list)
     """Of the console, and what failed to load."""
+    missing: list[str] = field(default_factory=list)
+    """Files of ours that pages asked for and did not get."""
 
     def go(self, path: str) -> Page:
         """Open a page of ours."""
@@ -83,6 +85,7 @@ def visit(browser: Browser, base: str, key: str, theme: str = "light", scripts: 
     made = Visit(context, context.new_page(), base)
     context.route("**/*", lambda route: _pass(route, made))
     made.page.on("console", lambda told: made.complaints.append(told.text) if told.type == "error" else None)
+    made.page.on("response", lambda answer: made.missing.append(answer.url) if _is_lost(answer) else None)
     made.page.on("pageerror", lambda error: made.complaints.append(str(error)))
     try:
         made.go("/ui/login")
@@ -102,6 +105,10 @@ def focus(page: Page, tag: str, name: str) -> None:
         if at == [tag, name]:
             return
     pytest.fail(f"the keyboard does not reach {name!r} on {page.url}")
+
+
+def _is_lost(answer) -> bool:
+    return "/static/" in answer.url and not answer.ok and answer.status != 304
 
 
 def _pass(route, made: Visit) -> None:
