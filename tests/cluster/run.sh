@@ -49,8 +49,11 @@ bring_up() {
 run_tests() {
   # Two at a time: most of them wait for the kubelet.
   OMP_NUM_THREADS=1 PILOT_REQUIRE=cluster \
-    .venv/bin/pytest tests/cluster -m cluster -n 2 --dist loadgroup --durations 25 "$@"
+    .venv/bin/pytest tests/cluster -m cluster -n 2 --no-loadscope-reorder --durations 25 "$@"
 }
+
+# What fails is told at the end, when how the time divided is.
+note() { "$@" || failed=$?; }
 
 command=$1
 shift
@@ -62,7 +65,7 @@ if [ -z "${PILOT_TEST_KUBECONFIG:-}" ]; then
   PILOT_TEST_TORCH=$(tests/cluster/torch.sh)
   export PILOT_TEST_TORCH
 fi
-[ "$command" = up ] || step tests run_tests "$@" || failed=$?
+[ "$command" = up ] || step tests note run_tests "$@"
 echo "== cluster: how the time divided"
 printf '%s\n' "${spent[@]}"
 exit "$failed"
