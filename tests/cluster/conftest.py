@@ -7,13 +7,27 @@ import pytest
 from cluster.kubectl import Cluster
 from cluster.outside import provide
 from cluster.release import release
+from xdist.scheduler import LoadScopeScheduling
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 LONGEST = "test_digits.py"
-SHARING = ("outside", "two_aggregators")
-"""Fixtures of the session: whoever asks for one must run where the others do."""
+OF_THE_SESSION = {"outside", "two_aggregators"}
+SHARING = {"test_bad_installs.py", "test_commands.py", "test_two_aggregators.py"}
+"""Files with fixtures of the session: they share a namespace, and so a worker."""
+
+
+class Files(LoadScopeScheduling):
+    """Workers take whole files. Not `--dist loadgroup`: xdist 3.8 cannot name groups to pytest 9.2."""
+
+    def _split_scope(self, nodeid):
+        file = Path(nodeid.partition("::")[0]).name
+        return "sharing" if file in SHARING else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Files(config, log)
 
 
 def pytest_collection_modifyitems(items):
@@ -22,9 +36,7 @@ def pytest_collection_modifyitems(items):
     for item in ours:
         item.add_marker(pytest.mark.cluster)
         item.add_marker(pytest.mark.timeout(1500))
-        # Workers take whole files, but for what shares a namespace.
-        shared = any(name in item.fixturenames for name in SHARING)
-        item.add_marker(pytest.mark.xdist_group("outside" if shared else item.path.stem))
+        assert item.path.name in SHARING or OF_THE_SESSION.isdisjoint(item.fixturenames), f"{item.path.name} shares"
     # Real training keeps the cores busy, the others wait for the cluster: begun first, it is done when they are.
     items.sort(key=lambda item: item in ours and item.path.name != LONGEST)
 

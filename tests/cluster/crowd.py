@@ -5,9 +5,7 @@ mount: a token of its ServiceAccount for our audience, bound to this very pod, o
 protocol of the stand-in is carried out, and then the pod ends as its process would have ended.
 """
 
-import base64
 import json
-import ssl
 import threading
 import time
 from collections import Counter
@@ -15,24 +13,26 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 import standin
-import yaml
+from cluster import pods
+from cluster.kubectl import Cluster
+from cluster.pods import Pod, api_server
 from cluster.release import Release
 from pilot_client.aggregator import AggregatorClient
 from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 
 AUDIENCE = "pilot"
+SIMULATED = "type=kwok"
+"""The label of the simulated nodes."""
 TASKS = ("caption", "vqa")
 PATIENCE_S = 120
 ONE_PART = 1 << 20
 """The small adapters of a stand-in go in one request each."""
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
-Pod = dict[str, Any]
 
 
 def client_values(count: int) -> dict[str, Any]:
@@ -51,18 +51,17 @@ def client_values(count: int) -> dict[str, Any]:
     }
 
 
-def api_server(kubeconfig: Path, folder: Path) -> httpx.Client:
-    """The cluster's API, as the kubeconfig's user."""
-    known = yaml.safe_load(kubeconfig.read_text())
-    files = {}
-    for part, name in (("certificate-authority", "clusters"), ("client-certificate", "users"), ("client-key", "users")):
-        entry = known[name][0][name.removesuffix("s")]
-        files[part] = Path(entry[part]) if part in entry else folder / part
-        if part not in entry:
-            files[part].write_bytes(base64.b64decode(entry[f"{part}-data"]))
-    trusted = ssl.create_default_context(cafile=str(files["certificate-authority"]))
-    trusted.load_cert_chain(files["client-certificate"], files["client-key"])
-    return httpx.Client(base_url=known["clusters"][0]["cluster"]["server"], verify=trusted, timeout=60)
+def install(release: Release, count: int) -> None:
+    """Pilot for so many clients, their pods on simulated nodes."""
+    file = release.folder / "clients.yaml"
+    file.write_text(json.dumps(client_values(count)))
+    release.install("crowd", str(file.with_suffix("")))
+    release.forward()
+
+
+def simulated(cluster: Cluster) -> int:
+    """How many nodes are simulated."""
+    return len(cluster.items("nodes", SIMULATED, namespace="default"))
 
 
 @dataclass
@@ -74,8 +73,10 @@ class Crowd:
     workers: int = 8
     held: threading.Event = field(default_factory=threading.Event)
     """Unset: pods begin, and nobody acts in them yet."""
+    at_work: dict[tuple[int, str], float] = field(default_factory=dict)
+    """Round and client to when its newest pod was seen to run, on this machine's clock."""
     last_update: float = 0.0
-    """When the last update was answered, on this machine's clock."""
+    """When the last update was answered."""
     acted: Counter[str] = field(default_factory=Counter)
     """Pods by how it went."""
     seconds: list[float] = field(default_factory=list)
@@ -85,15 +86,12 @@ class Crowd:
         self._wire = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=2 * self.workers))
         self._pool = ThreadPoolExecutor(self.workers, "client")
         self._futures: list[Future[None]] = []
-        self._known: set[str] = set()
-        self._stopping = False
+        self._seen: set[str] = set()
+        self._gone: set[str] = set()
+        self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="pods", daemon=True)
         self.held.set()
         self._watcher.start()
-
-    @property
-    def pods(self) -> str:
-        return f"/api/v1/namespaces/{self.release.namespace}/pods"
 
     def check(self) -> None:
         """Raise what went wrong in the name of some client."""
@@ -103,37 +101,32 @@ class Crowd:
 
     def stop(self) -> None:
         """Nobody is acted for any more."""
-        self._stopping = True
+        self._stopping.set()
         self.held.set()
         self._pool.shutdown(cancel_futures=True)
 
     # -- pods as they begin
 
     def _watch(self) -> None:
-        selector = {"labelSelector": "pilot.federated/run-uid", "watch": "true", "timeoutSeconds": "600"}
-        while not self._stopping:
-            try:
-                with self.api.stream("GET", self.pods, params=selector, timeout=None) as stream:
-                    for line in stream.iter_lines():
-                        event = json.loads(line)
-                        if self._stopping or event["type"] == "ERROR":
-                            break
-                        self._note(event["object"])
-            except httpx.HTTPError:
-                time.sleep(0.2)
+        for kind, pod in pods.events(self.api, self.release.namespace, self._stopping):
+            self._note(kind, pod)
 
-    def _note(self, pod: Pod) -> None:
+    def _note(self, kind: str, pod: Pod) -> None:
         uid = pod["metadata"]["uid"]
-        if uid in self._known or pod["status"].get("phase") != "Running":
+        if kind == "DELETED":
+            self._gone.add(uid)
+        if uid in self._seen or pod["status"].get("phase") != "Running":
             return
-        self._known.add(uid)
+        self._seen.add(uid)
+        labels = pod["metadata"]["labels"]
+        self.at_work[int(labels["pilot.federated/round"]), labels["pilot.federated/client"]] = time.time()
         self._futures.append(self._pool.submit(self._act, pod))
 
     # -- in the name of one client
 
     def _act(self, pod: Pod) -> None:
         self.held.wait()
-        if self._stopping:
+        if self._stopping.is_set() or pod["metadata"]["uid"] in self._gone:
             return
         began = time.monotonic()
         code = self._attempt(pod)
@@ -177,7 +170,7 @@ class Crowd:
             for container in pod["status"]["containerStatuses"]
         ]
         status = {"phase": "Failed" if code else "Succeeded", "containerStatuses": containers}
-        path = f"{self.pods}/{pod['metadata']['name']}/status"
+        path = f"{pods.path(self.release.namespace)}/{pod['metadata']['name']}/status"
         self.api.patch(path, content=json.dumps({"status": status}), headers=MERGE_PATCH).raise_for_status()
 
 

@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 BED=tests/cluster/cluster.sh
+SCALE=tests/cluster/test_scale.py
+SCARCE=120 # nodes of 8 GPUs, for a thousand clients
 IMAGES="registry aggregator trainer-bare digits minio"
 TAG=$(awk '/^appVersion:/ {gsub(/"/, "", $2); print $2}' charts/pilot/Chart.yaml)
 
@@ -49,20 +51,48 @@ bring_up() {
 run_tests() {
   # Two at a time: most of them wait for the kubelet.
   OMP_NUM_THREADS=1 PILOT_REQUIRE=cluster \
-    .venv/bin/pytest tests/cluster -m cluster -n 2 --dist loadgroup --durations 25 "$@"
+    .venv/bin/pytest tests/cluster --ignore "$SCALE" -m cluster -n 2 --no-loadscope-reorder --durations 25 "$@"
+}
+
+# with_nodes COUNT COMMAND: with simulated nodes, unless the cluster is somebody else's
+with_nodes() {
+  local count=$1 code=0
+  shift
+  [ -z "$ours" ] || "$BED" fake-nodes "$count"
+  "$@" || code=$?
+  [ -z "$ours" ] || "$BED" fake-nodes 0
+  return "$code"
+}
+
+# After the others: it has both cores to itself.
+run_scale() {
+  OMP_NUM_THREADS=1 PILOT_REQUIRE=cluster${ours:+,kwok} .venv/bin/pytest "$SCALE" -m cluster --durations 10 "$@"
+}
+
+# What fails is told at the end, when how the time divided is. PYTEST ARGUMENTS may choose none of the one kind.
+note() {
+  local code=0
+  "$@" || code=$?
+  [ "$code" = 5 ] || chosen=1
+  [ "$code" = 0 ] || [ "$code" = 5 ] || failed=$code
 }
 
 command=$1
 shift
-failed=0
+failed=0 chosen= ours=
 if [ -z "${PILOT_TEST_KUBECONFIG:-}" ]; then
+  ours=1
   bring_up
   eval "$("$BED" env)"
   export PILOT_TEST_KUBECONFIG=$KUBECONFIG
   PILOT_TEST_TORCH=$(tests/cluster/torch.sh)
   export PILOT_TEST_TORCH
 fi
-[ "$command" = up ] || step tests run_tests "$@" || failed=$?
+if [ "$command" = test ]; then
+  step tests note run_tests "$@"
+  step scale note with_nodes "$SCARCE" run_scale "$@"
+  [ -n "$chosen" ] || failed=5
+fi
 echo "== cluster: how the time divided"
 printf '%s\n' "${spent[@]}"
 exit "$failed"

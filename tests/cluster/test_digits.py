@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import yaml
+from cluster import torch_volume
 from cluster.kubectl import eventually
 from cluster.release import NAME, Release, release
 from deployments import harness, outcome
@@ -30,29 +31,9 @@ print(len(tensors))
 def deployed(cluster, tmp_path_factory):
     """The chart's default values. On a node that has torch, trainers take it from there."""
     with release(cluster, "pilot-digits", tmp_path_factory.mktemp("digits")) as made:
-        torch = os.environ.get("PILOT_TEST_TORCH")
-        if torch:
-            offer_torch(made, torch)
-        made.install(*(["bare-trainer"] if torch else []))
+        torch_volume.install(made)
         made.forward()
         yield made
-
-
-def offer_torch(deployed: Release, folder: str) -> None:
-    """A folder of the node as a volume. The trainers' pods may not mount such a folder by themselves."""
-    spec = {"accessModes": ["ReadOnlyMany"], "storageClassName": "", "resources": {"requests": {"storage": "1Mi"}}}
-    volume = {
-        "capacity": {"storage": "1Mi"},
-        "accessModes": ["ReadOnlyMany"],
-        "hostPath": {"path": folder, "type": "Directory"},
-        "claimRef": {"namespace": deployed.namespace, "name": "torch"},
-    }
-    name = f"{deployed.namespace}-torch"
-    deployed.kubectl("delete", "persistentvolume", name, "--ignore-not-found")
-    kinds = {"PersistentVolume": (name, volume), "PersistentVolumeClaim": ("torch", {**spec, "volumeName": name})}
-    for kind, (called, wanted) in kinds.items():
-        document = {"apiVersion": "v1", "kind": kind, "metadata": {"name": called}, "spec": wanted}
-        deployed.cluster.apply(document, namespace=deployed.namespace)
 
 
 @pytest.fixture(scope="module")

@@ -72,3 +72,11 @@ def test_part_of_a_measurement_keeps_rows_and_columns_together():
     whole = Measurement("euclidean", ("a", "b", "c"), ((0, 1, 2), (1, 0, 3), (2, 3, 0)), (7, 8, 9))
     part = whole.of(["c", "a"])
     assert part == Measurement("euclidean", ("a", "c"), ((0, 2), (2, 0)), (7, 9))
+
+
+def test_a_condensed_measurement_bears_the_same_marks_without_the_matrix():
+    whole = measured({"a": 1.0, "b": 1.0, "c": 40.0, "x": 2.0}, {"c": 40.0})
+    condensed = whole.condensed(TASKS)
+    assert condensed.matrix == ()
+    assert marks(condensed, TASKS, 1.5) == marks(whole, TASKS, 1.5)
+    assert flags(condensed, TASKS, 1.5) == {"c": ("norm_outlier", "suspicious")}

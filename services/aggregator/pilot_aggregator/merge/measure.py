@@ -75,8 +75,27 @@ def change_norms(inputs: Mapping[str, Path], given: Mapping[str, Path]) -> dict[
         MergeRefused: tensors that do not match, or a number that is not finite.
     """
     assert set(given) == set(inputs), "what every client was given"
-    pairs = {name: {name: inputs[name], f"(what {name} was given)": given[name]} for name in sorted(inputs)}
-    return {name: measure(pair, "euclidean").matrix[0][1] for name, pair in pairs.items()}
+    buffers: SimpleQueue[Buffers] = SimpleQueue()
+    for _ in range(THREADS):
+        buffers.put(Buffers.of(2, block_for(2)))
+
+    def norm(name: str) -> float:
+        own = buffers.get()
+        try:
+            return _apart({name: inputs[name], f"(what {name} was given)": given[name]}, own)
+        finally:
+            buffers.put(own)
+
+    # Pairs side by side, and not the tensors of each: there may be a thousand small ones.
+    names = sorted(inputs)
+    return dict(zip(names, _in_threads(norm, names), strict=True))
+
+
+def _apart(pair: Mapping[str, Path], buffers: Buffers) -> float:
+    with Inputs(pair) as files:
+        common_layout(files.headers, files.names[0])
+        squares = (_squares(files, None, tensor, buffers, buffers) for tensor in sorted(files.files[0].spans))
+        return symmetric_root(_combined(squares, "euclidean", len(pair)))[0][1]
 
 
 def _refuse_metric(metric: str, base: Path | None) -> None:

@@ -87,7 +87,8 @@ def run_distances(request: DistanceRequest) -> DistanceResult:
         change_norms=change_norms(inputs, verified(request.given)) if request.given else None,
     )
     directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory / DISTANCES_FILE, canonical_bytes(result))
+    # Read here and nowhere else, and a million numbers for a thousand inputs: canonical bytes take ten times as long.
+    write_atomically(directory / DISTANCES_FILE, result.model_dump_json(exclude_none=True).encode())
     return result
 
 
@@ -105,13 +106,13 @@ def verified(inputs: Mapping[str, InputFile]) -> dict[str, Path]:
     Raises:
         MergeRefused: naming the input that is missing or is not what its digest says.
     """
+    # Many clients may have been given one and the same file.
+    files = {given.path: (name, given) for name, given in inputs.items()}
     with ThreadPoolExecutor(2, "merge-verify") as pool:
-        found = dict(zip(inputs, pool.map(_digest_of_input, inputs.items()), strict=True))
+        digests = dict(zip(files, pool.map(_digest_of_input, files.values()), strict=True))
     for name in sorted(inputs):
-        if found[name] != inputs[name].digest:
-            raise MergeRefused(
-                f"input {name!r} is {found[name]}, but {inputs[name].digest} was promised; fetch it again"
-            )
+        if (found := digests[inputs[name].path]) != inputs[name].digest:
+            raise MergeRefused(f"input {name!r} is {found}, but {inputs[name].digest} was promised; fetch it again")
     return {name: Path(given.path) for name, given in inputs.items()}
 
 

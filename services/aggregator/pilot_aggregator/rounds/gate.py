@@ -7,7 +7,7 @@ out from.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum
 from operator import itemgetter
 from statistics import median
@@ -22,7 +22,14 @@ class Measurement:
     metric: str
     clients: tuple[str, ...]
     matrix: tuple[tuple[float, ...], ...]
+    """Empty where no rule reads it, and `to_peers` is there: it grows with the square of the clients."""
     change_norms: tuple[float, ...]
+    to_peers: Mapping[str, float] | None = None
+    """The mean distance of each client to the others of its task, if it has any."""
+
+    def condensed(self, tasks: Mapping[str, str]) -> "Measurement":
+        """With what the gate needs of the matrix in its place."""
+        return replace(self, matrix=(), to_peers=_to_peers(self, tasks))
 
     def of(self, clients: Sequence[str]) -> "Measurement":
         """The measurement of some of the clients."""
@@ -56,7 +63,7 @@ class Mark:
 def marks(measured: Measurement, tasks: Mapping[str, str], max_ratio: float) -> tuple[Mark, ...]:
     """Both marks for the updates of one kind."""
     norms = dict(zip(measured.clients, measured.change_norms, strict=True))
-    apart = _to_peers(measured, tasks)
+    apart = _to_peers(measured, tasks) if measured.to_peers is None else measured.to_peers
     return _mark("norm_outlier", norms, max_ratio), _mark("suspicious", apart, max_ratio)
 
 

@@ -16,7 +16,7 @@ from pilot_proto.plan import KindPlan
 from pilot_proto.run import Metric, Rule
 from pilot_proto.update import UPDATE_FILE, Update
 
-from pilot_aggregator.merge.plan import mixture_of
+from pilot_aggregator.merge.plan import metric_of, mixture_of
 from pilot_aggregator.merge.process import MergeProcess
 from pilot_aggregator.merge.request import (
     DISTANCES_FILE,
@@ -110,7 +110,12 @@ class Spool:
         """By kind: distances between a round's updates, and how far each is from what its client was given."""
         requests = {each.kind: self._distances(sealed, each) for each in wanted}
         self._merges.run(list(requests.values()))
-        return {kind: _measurement(Path(request.directory)) for kind, request in requests.items()}
+        tasks = {update.client: update.task for update in sealed.updates}
+        found: dict[str, Measurement] = {}
+        for each in wanted:
+            measured = _measurement(Path(requests[each.kind].directory))
+            found[each.kind] = measured if metric_of(each.rule) else measured.condensed(tasks)
+        return found
 
     def _distances(self, sealed: SealedRound, wanted: Wanted) -> DistanceRequest:
         inputs = self.inputs.updates(sealed, wanted.kind)
