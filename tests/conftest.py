@@ -4,8 +4,13 @@ import logging
 
 import pytest
 from databases import each_database, postgres_server
+from hypothesis import settings
 
 __all__ = ["each_database", "postgres_server"]
+
+# How long an example takes is no property of the code on a machine that others use too.
+settings.register_profile("pilot", deadline=None)
+settings.load_profile("pilot")
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,12 @@
 """The loop over fakes: what it does in which order, and what it leaves for its successor."""
 
+import time
 from math import inf
 
 import pytest
 from databases import every_database  # noqa: F401
 from pilot_aggregator.merge.process import MergeProcess
-from pilot_aggregator.rounds.act import Actor
+from pilot_aggregator.rounds.act import FETCH, Actor
 from pilot_aggregator.rounds.reconcile import Reconciler
 from pilot_client.errors import ApiError, Unreachable
 from pilot_proto.canonical import digest_of
@@ -200,7 +201,8 @@ def test_what_is_admitted_is_fetched_before_the_seal(world):
     world.create(published=1, rounds=["plain"]).tick()
     world.admit(2, "cap-1")
     world.tick()
-    world.service.background.close()
+    while world.service.background.busy((UID, 2, FETCH)):
+        time.sleep(0.01)
     fetched = {file.name for file in (world.service.spool / UID / "2" / "inputs").iterdir()}
     (said,) = [update.files[UPDATE_FILE].digest for update in world.registry.views[2].admitted]
     assert fetched == {said.removeprefix("sha256:")}
