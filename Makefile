@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := proto disk http client data model digits reports cli services
 CODE := $(PACKAGES) tests benchmarks studies tools charts
 
-.PHONY: help setup demo test check bench schema fmt environments helm chart minio setup-browser browser-test screenshots images cluster-test cluster-up cluster-down lock base clean
+.PHONY: help setup demo test check bench bench-cluster schema fmt environments helm chart minio setup-browser browser-test screenshots images cluster-test cluster-up cluster-down lock base clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ check: setup ## Format, lint, types, imports, schema drift
 
 bench: setup ## Ratios measured side by side in one run; see benchmarks/
 	@for script in benchmarks/{merge_bench,admission,listing,upload,trainer_steps,demo_bench,data_validate,pages,live_page}.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+
+bench-cluster: setup ## A thousand Jobs, and what a round costs over the local backend; on a cluster as cluster-test's
+	@tests/cluster/run.sh bench
 
 schema: setup ## Write proto/schema, proto/openapi and the tables of docs/troubleshooting.md again
 	@$(BIN)/python tools/schema.py && $(BIN)/python tools/troubleshooting.py

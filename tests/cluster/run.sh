@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# `make cluster-up` (tests/cluster/run.sh up) and `make cluster-test` (tests/cluster/run.sh test [PYTEST ARGUMENTS]):
-# the cluster, the images in it, the tests on it, and how the time divides. With PILOT_TEST_KUBECONFIG, only the tests,
-# on that cluster: its nodes must have the images then (docs/kubernetes.md).
+# `make cluster-up` (tests/cluster/run.sh up), `make cluster-test` (... test [PYTEST ARGUMENTS]) and `make bench-cluster`
+# (... bench): the cluster, the images in it, the tests or benchmarks on it, and how the time divides. With
+# PILOT_TEST_KUBECONFIG, only the latter, on that cluster: its nodes must have the images then (docs/kubernetes.md).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 BED=tests/cluster/cluster.sh
 SCALE=tests/cluster/test_scale.py
 SCARCE=120 # nodes of 8 GPUs, for a thousand clients
+ENOUGH=125
 IMAGES="registry aggregator trainer-bare digits minio"
 TAG=$(awk '/^appVersion:/ {gsub(/"/, "", $2); print $2}' charts/pilot/Chart.yaml)
 
@@ -69,6 +70,11 @@ run_scale() {
   OMP_NUM_THREADS=1 PILOT_REQUIRE=cluster${ours:+,kwok} .venv/bin/pytest "$SCALE" -m cluster --durations 10 "$@"
 }
 
+run_benchmarks() {
+  with_nodes "$ENOUGH" .venv/bin/python benchmarks/cluster_jobs.py
+  OMP_NUM_THREADS=1 .venv/bin/python benchmarks/cluster_round.py
+}
+
 # What fails is told at the end, when how the time divided is. PYTEST ARGUMENTS may choose none of the one kind.
 note() {
   local code=0
@@ -93,6 +99,7 @@ if [ "$command" = test ]; then
   step scale note with_nodes "$SCARCE" run_scale "$@"
   [ -n "$chosen" ] || failed=5
 fi
+[ "$command" != bench ] || step benchmarks run_benchmarks
 echo "== cluster: how the time divided"
 printf '%s\n' "${spent[@]}"
 exit "$failed"

@@ -157,6 +157,16 @@ def test_the_registrys_housekeeping_wants_the_admins_key(pilot, walked):
     assert "versions" in pilot("registry", "reindex", **admin)
 
 
+def test_an_adapter_that_nothing_needs_is_deleted_for_ever_by_the_admin(pilot, walked):
+    needed, gone = f"{walked}/global-text@round-1", f"{walked}/global-connector@round-1"
+    assert "forbidden" in pilot("adapters", "delete", gone, "--yes", code=4)
+    admin = {"PILOT_TOKEN_FILE": pilot.key("admin")}
+    pilot("alias", "set", needed, "needed")
+    assert "alias needed" in pilot("adapters", "delete", needed, "--yes", code=5, **admin)
+    assert "is deleted" in pilot("adapters", "delete", gone, "--yes", **admin)
+    assert "deleted" in pilot("pull", gone, code=1)
+
+
 def test_clients_are_listed_and_changed_where_they_come_from(pilot):
     assert "client/vqa-1" in pilot("clients", "ls", "-o", "name")
     assert "helm upgrade" in pilot("clients", "disable", "vqa-1", code=3)
