@@ -36,7 +36,7 @@ def week(tmp_path):
 
 
 @pytest.mark.training
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_first_week_from_files_to_a_personal_model(week):
     python_of("model")
     minio_server.demand_minio()

@@ -15,7 +15,7 @@ import httpx
 import nginx
 import pytest
 import yaml
-from deployments import TESTS, free_ports, harness, run_document
+from deployments import TESTS, Harness, free_ports, harness, run_document
 
 PAGE = Path(__file__).parents[2] / "docs/signing-in.md"
 SECRET = "known to the proxy only"
@@ -143,9 +143,13 @@ def test_a_button_acts_at_the_aggregator_as_the_person(front):
     with browser(address, "mira", **HERE) as client:
         answer = client.post("/ui/runs/t/pause")
         assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/ui/runs/t")
-        assert {c.type for c in made.aggregator.run("t").status.conditions} >= {"Paused"}
+        made.eventually(lambda: "Paused" in conditions(made))
         assert client.post("/ui/runs/t/resume").status_code == 303
-        assert "Paused" not in {c.type for c in made.aggregator.run("t").status.conditions}
+        made.eventually(lambda: "Paused" not in conditions(made))
+
+
+def conditions(made: Harness) -> set[str]:
+    return {condition.type for condition in made.aggregator.run("t").status.conditions}
 
 
 def test_the_audit_names_the_person(front):
