@@ -38,6 +38,14 @@ class Nearness:
             return None
         return 1 - (min(distance, self.pale) - self.low) / (self.pale - self.low)
 
+    def steps(self, distances: Sequence[float], last: int) -> list[int]:
+        """`shade` of many, in whole steps from 0 to `last`; 0 where all are alike."""
+        low, pale = self.low, self.pale
+        if pale <= low:
+            return [0] * len(distances)
+        scale = last / (pale - low)
+        return [int(scale * (pale - distance) + 0.5) if distance < pale else 0 for distance in distances]
+
     def figure(self, distance: float) -> str:
         """Four digits of the largest, and as many behind the point in every figure, so that they stand in line; where
         one is so far away that nothing would be left of the others, four digits of each."""

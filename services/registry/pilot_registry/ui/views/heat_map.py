@@ -15,6 +15,9 @@ SIDE = 640
 SMALLEST, WIDEST = 2, 16
 """Of one square, in pixels."""
 
+NONE = -1
+"""The ground of an upload's distance to itself."""
+
 
 class Band(Stored):
     """Clients of one task, who stand together."""
@@ -56,14 +59,14 @@ def heat_map(kind: KindPlan) -> HeatMap | None:
 
 def _shades(matrix: Sequence[Sequence[float]]) -> tuple[str, ...]:
     near = Nearness.between(matrix)
-    shade = {d: round((SHADES - 1) * (near.shade(d) or 0.0)) for line in matrix for d in line}
     paths: list[list[str]] = [[] for _ in range(SHADES)]
     for i, line in enumerate(matrix):
-        at = 0
+        at, grounds = 0, near.steps(line, SHADES - 1)
+        grounds[i] = NONE
         # Neighbouring squares of one shade are one stroke.
-        for ground, run in groupby(-1 if i == j else shade[d] for j, d in enumerate(line)):
+        for ground, run in groupby(grounds):
             count = len(list(run))
-            if ground >= 0:
+            if ground != NONE:
                 paths[ground].append(f"M{at} {i}.5h{count}")
             at += count
     return tuple("".join(path) for path in paths)
