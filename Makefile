@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := proto disk http client data model digits reports cli services
 CODE := $(PACKAGES) tests benchmarks studies tools charts
 
-.PHONY: help setup demo test check bench bench-cluster schema fmt environments helm chart minio setup-browser browser-test screenshots images cluster-test cluster-up cluster-down lock base clean
+.PHONY: help setup demo test slow-test check bench bench-cluster schema fmt environments helm chart minio setup-browser browser-test screenshots images cluster-test cluster-up cluster-down lock base clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -16,8 +16,11 @@ setup: ## Make .venv from the pinned locks (about 5.5 GB)
 demo: setup ## Nine clients, three tasks, three rounds on this machine; leaves the UI up (ARGS=--exit stops)
 	@OMP_NUM_THREADS=1 $(BIN)/pilot demo $(ARGS)
 
-test: setup ## Every test that needs no cluster
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 -m "not browser" $(ARGS)
+test: setup ## Every test that needs no cluster, no browser and no minutes
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 -m "not browser and not slow" $(ARGS)
+
+slow-test: setup ## Both services and trainers killed at every line, whole runs on Postgres: minutes of them
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/protocol -n 3 --dist loadfile --no-loadscope-reorder --durations 5 -m slow $(ARGS)
 
 check: setup ## Format, lint, types, imports, schema drift
 	@$(BIN)/ruff format --check --quiet $(CODE) && echo "format  ok"

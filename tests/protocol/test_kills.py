@@ -11,6 +11,8 @@ import pytest
 from deployments import Harness, harness, outcome, run_document
 from pilot_proto.boundaries import Boundary as B
 
+pytestmark = pytest.mark.slow
+
 IN_AGGREGATOR = [B.INTENT_STORED, B.JOB_STARTED, B.SEALED, B.PLAN_STORED, B.MERGED, B.PUBLISHED]
 IN_TRAINER = [B.INPUTS_FETCHED, B.RESULT_RENAMED, B.ONE_PART_SENT, B.ONE_FILE_PUT, B.COMMITTED, B.REPORTED]
 IN_MERGE = [B.MERGE_HALF_WRITTEN]

@@ -6,6 +6,8 @@ from deployments import harness, outcome, run_document
 from pilot_cli.errors import CommandError
 from pilot_proto.boundaries import Boundary
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(postgres_server):

@@ -21,7 +21,7 @@ from pilot_digits.samples import Sizes
 from pilot_proto.boundaries import Boundary
 from typer.testing import CliRunner
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 
 CLIENTS = ["caption-1", "grounding-1", "vqa-1"]
 
