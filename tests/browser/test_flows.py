@@ -91,7 +91,7 @@ def test_why_a_client_was_left_out_is_found_by_keyboard(somebody: Visit):
     expect(page.get_by_role("heading", level=1)).to_have_text(BROKEN)
     expect(page.get_by_text("rounds answered, of those that asked")).to_be_visible()
     page.get_by_role("link", name=RUN, exact=True).click()
-    assert page.locator("tr", has_text="bad_data").count() == 3
+    expect(page.locator("tr", has_text="bad_data")).to_have_count(3)
 
 
 def enter(page: Page, name: str) -> None:
