@@ -71,7 +71,8 @@ class Service:
         found = tuple(local_updates(round, {each.client: inputs_of(each.body) for each in asked}))
         if number <= run.published:
             self.published[run.uid, number] = found
-            while sum(map(len, self.published.values())) > MOST_KEPT:
+            # A copy: other threads add to it.
+            while sum(map(len, list(self.published.values()))) > MOST_KEPT:
                 self.published.pop(next(iter(self.published)), None)
         return found
 
@@ -95,7 +96,7 @@ class Service:
 
     def assignment(self, run: RunRecord, number: int, client: str) -> AssignmentRecord:
         """A client's part in a round."""
-        self.round(run, number)
+        self.round(run, number, ())
         return self.part(run.name, number, client)
 
     def part(self, run: str, number: int, client: str) -> AssignmentRecord:

@@ -15,9 +15,9 @@ from pilot_registry.lineage import Graph, Link, Part
 from pilot_registry.paging import Cursor
 from pilot_registry.tables import Namespace
 from pilot_registry.tensor_pages import begin_of
-from pilot_registry.ui.page import Crumb, Page, show
+from pilot_registry.ui.page import Page, show
 from pilot_registry.ui.pages.blank import Blank
-from pilot_registry.ui.pages.run import RUNS
+from pilot_registry.ui.pages.run import to_run
 from pilot_registry.ui.views.run_graph import Sheet, sheet
 
 router = APIRouter(include_in_schema=False)
@@ -75,7 +75,7 @@ def show_lineage(
     end = begin + LINES
     page = LineagePage(
         title=f"Lineage of {run}",
-        crumbs=(RUNS, Crumb(text=run, url=f"/ui/runs/{run}")),
+        crumbs=to_run(run),
         run=run,
         kind=kind or "",
         client=client or "",

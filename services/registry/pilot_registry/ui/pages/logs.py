@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from pilot_proto.timeline import AttemptTimes, RoundTimeline
 
-from pilot_registry.ui.page import SECURITY, Crumb, Page, show
+from pilot_registry.ui.page import SECURITY, Page, show
 from pilot_registry.ui.pages.round import Number
-from pilot_registry.ui.pages.run import RUNS
+from pilot_registry.ui.pages.run import to_round
 from pilot_registry.ui.service import FromAggregator
 from pilot_registry.ui.views.log_lines import MOST, LogLine, log_lines
 from pilot_registry.ui.views.tones import tone
@@ -40,11 +40,7 @@ def logs(run: str, n: Number, client: str, request: Request, aggregator: FromAgg
     attempts = [attempt for each in told.clients if each.client == client for attempt in each.attempts]
     page = LogsPage(
         title=f"Log of {client}",
-        crumbs=(
-            RUNS,
-            Crumb(text=run, url=f"/ui/runs/{run}"),
-            Crumb(text=f"round {n}", url=f"/ui/runs/{run}/rounds/{n}"),
-        ),
+        crumbs=to_round(run, n),
         cli=f"pilot logs {run} --client {client} --round {n}",
         run=run,
         round=n,

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from pilot_registry.context import InRegistry
 from pilot_registry.ui.downloads import csv_file
-from pilot_registry.ui.page import Crumb, Page, show
+from pilot_registry.ui.page import Page, show
 from pilot_registry.ui.pages.round import Number
-from pilot_registry.ui.pages.run import RUNS
+from pilot_registry.ui.pages.run import to_round
 from pilot_registry.ui.round_sources import plan_of
 from pilot_registry.ui.service import FromAggregator
 from pilot_registry.ui.views.heat_map import HeatMap, heat_map
@@ -62,11 +62,7 @@ def distances(
     assert table is not None, "chosen for its distances"
     page = DistancesPage(
         title=f"{run}, round {n}: distances",
-        crumbs=(
-            RUNS,
-            Crumb(text=run, url=f"/ui/runs/{run}"),
-            Crumb(text=f"round {n}", url=f"/ui/runs/{run}/rounds/{n}"),
-        ),
+        crumbs=to_round(run, n),
         cli=f"pilot describe round {run}/{n} -o json",
         notices=notices,
         run=run,

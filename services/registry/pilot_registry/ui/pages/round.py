@@ -15,7 +15,7 @@ from pilot_registry.context import InRegistry, Registry
 from pilot_registry.round_account import Output
 from pilot_registry.ui.page import Crumb, Page, caller_may, show
 from pilot_registry.ui.pages.blank import Blank
-from pilot_registry.ui.pages.run import RUNS, back_to
+from pilot_registry.ui.pages.run import back_to, to_run
 from pilot_registry.ui.round_sources import RoundSources, round_sources
 from pilot_registry.ui.service import FromAggregator, InVerifications
 from pilot_registry.ui.verifications import Verification
@@ -138,7 +138,7 @@ def round_document(
     names = frozenset(part.client for part in shown)
     return RoundPage(
         title=f"{run}, round {n}",
-        crumbs=(RUNS, Crumb(text=run, url=f"/ui/runs/{run}")),
+        crumbs=to_run(run),
         cli=f"pilot describe round {run}/{n}",
         notices=sources.notices,
         run=run,

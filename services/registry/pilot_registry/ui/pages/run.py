@@ -101,6 +101,16 @@ def retry(run: str, n: int, client: str, request: Request, aggregator: FromAggre
     return back_to(f"/ui/runs/{run}", f"{client} will be asked again.")
 
 
+def to_run(run: str) -> tuple[Crumb, ...]:
+    """The way to a run."""
+    return RUNS, Crumb(text=run, url=f"/ui/runs/{run}")
+
+
+def to_round(run: str, number: int) -> tuple[Crumb, ...]:
+    """The way to a round of it."""
+    return *to_run(run), Crumb(text=f"round {number}", url=f"/ui/runs/{run}/rounds/{number}")
+
+
 def back_to(place: str, done: str, **query: str) -> RedirectResponse:
     """After a form: the page again, saying what was done."""
     return RedirectResponse(f"{place}?{urlencode({**query, 'done': done})}", 303)
