@@ -408,10 +408,9 @@ HOLD = {"admission": {"on_flag": "hold", "max_norm_ratio": 2.0}}
 def flag_vqa_1(service, run):
     """Round 1 is sealed, and vqa-1 moved ten times as far as the others."""
     clients = tuple(sorted(CLIENTS))
-    apart = tuple(tuple(float(a != b) for b in clients) for a in clients)
     norms = tuple(10.0 if client == "vqa-1" else 1.0 for client in clients)
     service.store.store_step(run.uid, 1, NOW, "RoundSealed", "", sealed=sealed_of(CLIENTS))
-    measured = {"text": Measurement("euclidean", clients, apart, norms)}
+    measured = {"text": Measurement("euclidean", clients, (), norms, dict.fromkeys(clients, 1.0))}
     service.store.store_step(run.uid, 1, NOW, "RoundMeasured", "", measured=measured, updates={})
     in_phase(service, "Merging")
 

@@ -27,7 +27,7 @@ def counted(clients, **num_examples):
 def measured_of(clients):
     names = tuple(sorted(clients))
     matrix = tuple(tuple(float(abs(i - j)) for j in range(len(names))) for i in range(len(names)))
-    one = Measurement("euclidean", names, matrix, tuple(float(i + 1) for i in range(len(names))))
+    one = Measurement("euclidean", names, matrix, tuple(float(i + 1) for i in range(len(names))), {})
     return {"connector": one, "text": one}
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from pilot_aggregator.merge.errors import MergeRefused
-from pilot_aggregator.merge.measure import change_norms, measure
+from pilot_aggregator.merge.measure import Measured, change_norms, mean_to_peers, measure
 
 
 @pytest.fixture
@@ -53,6 +53,23 @@ def test_a_change_is_measured_from_what_each_client_was_given(inputs, save, lora
     expected = {name: np.linalg.norm(flat(lora(seed)) - flat(lora(9 + seed))) for seed, name in enumerate("abc")}
     assert change_norms(inputs, given) == {name: pytest.approx(norm, rel=1e-14) for name, norm in expected.items()}
     assert change_norms(inputs, inputs) == dict.fromkeys("abc", 0.0)
+
+
+def line(**places):
+    """Distances between points on a line."""
+    names = tuple(sorted(places))
+    matrix = tuple(tuple(abs(places[i] - places[j]) for j in names) for i in names)
+    return Measured("euclidean", names, matrix)
+
+
+def test_the_mean_to_peers_is_over_the_others_of_the_task():
+    found = mean_to_peers(line(a=0.0, b=1.0, c=5.0, x=1000.0), {"a": "vqa", "b": "vqa", "c": "vqa", "x": "caption"})
+    assert found == {"a": 3.0, "b": 2.5, "c": 4.5}
+
+
+def test_distances_among_some_keep_rows_and_columns_together():
+    assert line(a=0.0, b=1.0, c=5.0, x=9.0).among(["x", "a", "c"]) == line(a=0.0, c=5.0, x=9.0)
+    assert line(a=0.0, b=1.0).among(["b"]) == line(b=0.0)
 
 
 def test_product_compares_the_functions_and_not_the_factors(save, lora):

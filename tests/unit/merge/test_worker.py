@@ -128,6 +128,15 @@ def test_distances_are_measured_once_and_kept(inputs, save, lora, tmp_path):
     assert run_distances(request) == done
 
 
+def test_means_are_told_without_the_pairs_that_they_are_of(inputs, tmp_path):
+    directory, tasks = str(tmp_path / "d"), {"a": "vqa", "b": "vqa"}
+    whole = run_distances(DistanceRequest(inputs=inputs, tasks=tasks, directory=directory))
+    apart = whole.matrix[0][1]
+    assert whole.to_peers == {"a": apart, "b": apart}
+    lean = run_distances(DistanceRequest(inputs=inputs, tasks=tasks, pairs=False, directory=directory))
+    assert (lean.matrix, lean.to_peers) == ((), whole.to_peers)
+
+
 def answer(content, tmp_path):
     file = tmp_path / "request.json"
     file.write_text(content)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import fsum
+from operator import itemgetter
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
@@ -34,6 +36,13 @@ class Measured:
     metric: str
     names: tuple[str, ...]
     matrix: tuple[tuple[float, ...], ...]
+
+    def among(self, names: Iterable[str]) -> "Measured":
+        """The distances between some of them."""
+        place = {name: i for i, name in enumerate(self.names)}
+        index = [place[name] for name in sorted(names)]
+        rows = tuple(tuple(self.matrix[i][j] for j in index) for i in index)
+        return Measured(self.metric, tuple(self.names[i] for i in index), rows)
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,21 @@ def change_norms(inputs: Mapping[str, Path], given: Mapping[str, Path]) -> dict[
     # Pairs side by side, and not the tensors of each: there may be a thousand small ones.
     names = sorted(inputs)
     return dict(zip(names, _in_threads(norm, names), strict=True))
+
+
+def mean_to_peers(measured: Measured, tasks: Mapping[str, str]) -> dict[str, float]:
+    """The mean distance of each input to the others of its task, if it has any."""
+    crowds: dict[str, list[int]] = {}
+    for i, name in enumerate(measured.names):
+        crowds.setdefault(tasks[name], []).append(i)
+    found = {}
+    for members in crowds.values():
+        if len(members) > 1:
+            distances = itemgetter(*members)
+            for k in members:
+                # Its distance to itself, which is zero, adds nothing.
+                found[measured.names[k]] = fsum(distances(measured.matrix[k])) / (len(members) - 1)
+    return found
 
 
 def _apart(pair: Mapping[str, Path], buffers: Buffers) -> float:

@@ -46,6 +46,10 @@ class DistanceRequest(Request):
     """What every input started from, for `euclidean-delta`."""
     given: dict[str, InputFile] | None = None
     """For each input what its client was given: adds the norm of each change."""
+    tasks: dict[str, str] | None = None
+    """For each input its task: adds its mean distance to the others of it."""
+    pairs: bool = True
+    """Whether to tell the distance of each pair, which is a million numbers for a thousand inputs."""
     scaling: float = 1.0
     directory: str
 
@@ -76,6 +80,8 @@ class DistanceResult(Stored):
     metric: str
     names: tuple[str, ...]
     matrix: tuple[tuple[float, ...], ...]
+    """Empty where no pairs were asked for."""
+    to_peers: dict[str, float] | None = None
     change_norms: dict[str, float] | None = None
 
 

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from pilot_aggregator.merge.engine import mix
 from pilot_aggregator.merge.errors import MergeRefused
-from pilot_aggregator.merge.measure import change_norms, measure
+from pilot_aggregator.merge.measure import change_norms, mean_to_peers, measure
 from pilot_aggregator.merge.mixture import Mixture
 from pilot_aggregator.merge.request import (
     DISTANCES_FILE,
@@ -83,11 +83,12 @@ def run_distances(request: DistanceRequest) -> DistanceResult:
         request=request_digest(request),
         metric=measured.metric,
         names=measured.names,
-        matrix=measured.matrix,
+        matrix=measured.matrix if request.pairs else (),
+        to_peers=mean_to_peers(measured, request.tasks) if request.tasks else None,
         change_norms=change_norms(inputs, verified(request.given)) if request.given else None,
     )
     directory.mkdir(parents=True, exist_ok=True)
-    # Read here and nowhere else, and a million numbers for a thousand inputs: canonical bytes take ten times as long.
+    # Read here and nowhere else, and maybe a million numbers: canonical bytes take ten times as long.
     write_atomically(directory / DISTANCES_FILE, result.model_dump_json(exclude_none=True).encode())
     return result
 

@@ -71,9 +71,8 @@ def round_flags(run: RunRecord, round: RoundRecord) -> dict[str, tuple[str, ...]
     found: dict[str, tuple[str, ...]] = {}
     if round.sealed is None or not round.measured:
         return found
-    tasks = {update.client: update.task for update in round.sealed.updates}
     for measured in round.measured.values():
-        for client, borne in flags(measured, tasks, run.spec.admission.max_norm_ratio).items():
+        for client, borne in flags(measured, run.spec.admission.max_norm_ratio).items():
             found[client] = tuple(sorted({*found.get(client, ()), *borne}))
     return found
 
@@ -82,7 +81,6 @@ def gate_checks(run: RunRecord, round: RoundRecord) -> tuple[GateCheck, ...]:
     """What the gate looked at, by kind; nothing before it was measured, or where a round mixes nothing."""
     if round.sealed is None or not round.measured:
         return ()
-    tasks, ratio = {update.client: update.task for update in round.sealed.updates}, run.spec.admission.max_norm_ratio
     return tuple(
         GateCheck(
             kind=kind,
@@ -93,7 +91,7 @@ def gate_checks(run: RunRecord, round: RoundRecord) -> tuple[GateCheck, ...]:
             flagged=tuple(mark.bearers),
         )
         for kind, measured in sorted(round.measured.items())
-        for mark in marks(measured, tasks, ratio)
+        for mark in marks(measured, run.spec.admission.max_norm_ratio)
     )
 
 

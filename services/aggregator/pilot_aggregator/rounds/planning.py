@@ -128,17 +128,22 @@ def _kind_plan(
     before: Slots,
 ) -> KindPlan:
     rule = rule_of(run, kind)
-    distances = measured.of([update.client for update in updates]) if measured and metric_of(rule) else None
+    distances = _distances(measured, updates) if measured and metric_of(rule) else None
     return plan_kind(
         kind,
         rule,
         run.name,
         [_input(kind, update, update.num_examples) for update in updates],
-        Measured(distances.metric, distances.clients, distances.matrix) if distances else None,
+        distances,
         Everyone([client.name for client in run.clients], run.tasks),
         _standing(run, kind, before),
         max_examples=run.spec.merge.max_examples,
     )
+
+
+def _distances(measured: Measurement, counted: Sequence[AdmittedUpdate]) -> Measured:
+    everyone = Measured(measured.metric, measured.clients, measured.matrix)
+    return everyone.among(update.client for update in counted)
 
 
 def _standing(run: RunPlan, kind: Kind, before: Slots) -> dict[str, AdapterRef]:

@@ -110,12 +110,7 @@ class Spool:
         """By kind: distances between a round's updates, and how far each is from what its client was given."""
         requests = {each.kind: self._distances(sealed, each) for each in wanted}
         self._merges.run(list(requests.values()))
-        tasks = {update.client: update.task for update in sealed.updates}
-        found: dict[str, Measurement] = {}
-        for each in wanted:
-            measured = _measurement(Path(requests[each.kind].directory))
-            found[each.kind] = measured if metric_of(each.rule) else measured.condensed(tasks)
-        return found
+        return {kind: _measurement(Path(request.directory)) for kind, request in requests.items()}
 
     def _distances(self, sealed: SealedRound, wanted: Wanted) -> DistanceRequest:
         inputs = self.inputs.updates(sealed, wanted.kind)
@@ -124,6 +119,8 @@ class Spool:
             metric=wanted.rule.metric or DEFAULT_METRIC,
             base=self._adapter(wanted.base, wanted.kind),
             given={client: self._adapter(wanted.given[client], wanted.kind) for client in inputs},
+            tasks={update.client: update.task for update in sealed.updates},
+            pairs=metric_of(wanted.rule) is not None,
             scaling=wanted.scaling,
             directory=str(self.folder / f"measure-{wanted.kind}"),
         )
@@ -168,5 +165,6 @@ def _file_name(repo: str) -> str:
 def _measurement(folder: Path) -> Measurement:
     found = DistanceResult.model_validate_json((folder / DISTANCES_FILE).read_bytes())
     assert found.change_norms is not None, "asked for by `given`"
+    assert found.to_peers is not None, "asked for by `tasks`"
     norms = tuple(found.change_norms[name] for name in found.names)
-    return Measurement(found.metric, found.names, found.matrix, norms)
+    return Measurement(found.metric, found.names, found.matrix, norms, found.to_peers)
