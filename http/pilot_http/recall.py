@@ -1,34 +1,46 @@
-"""What was last said, up to so many bytes; the longest unused goes first."""
+"""What was read or said before, so that it need not be again: bounded, the longest unused goes first."""
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
-from datetime import datetime
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
-class Recall:
-    """Bodies by what was asked. Several threads use it."""
+class Recall(Generic[K, V]):
+    """Values by key, as many as their sizes allow. Several threads use it."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
+    def __init__(self, limit: int, size: Callable[[V], int] = lambda _: 1) -> None:
+        """`limit` is of the sum of the sizes; without `size` it is a number of values."""
+        self._limit = limit
+        self._size_of = size
         self._size = 0
         self._lock = threading.Lock()
-        self._known: OrderedDict[Hashable, tuple[bytes, datetime]] = OrderedDict()
+        self._known: OrderedDict[K, V] = OrderedDict()
 
-    def keep(self, key: Hashable, body: bytes, at: datetime) -> None:
-        """Remember an answer instead of the one before it."""
+    def keep(self, key: K, value: V) -> None:
+        """Remember a value, instead of the one before it."""
         with self._lock:
-            old = self._known.pop(key, None)
-            self._size += len(body) - (len(old[0]) if old else 0)
-            self._known[key] = body, at
+            self._remove(key)
+            self._known[key] = value
+            self._size += self._size_of(value)
             while self._size > self._limit:
-                _, (gone, _) = self._known.popitem(last=False)
-                self._size -= len(gone)
+                self._remove(next(iter(self._known)))
 
-    def find(self, key: Hashable) -> tuple[bytes, datetime] | None:
-        """The last answer, and when it came."""
+    def find(self, key: K) -> V | None:
+        """The value, if it is still known."""
         with self._lock:
-            found = self._known.get(key)
-            if found is not None:
+            if key in self._known:
                 self._known.move_to_end(key)
-            return found
+            return self._known.get(key)
+
+    def forget(self, key: K) -> None:
+        """It is not needed any more, or not true."""
+        with self._lock:
+            self._remove(key)
+
+    def _remove(self, key: K) -> None:
+        if key in self._known:
+            self._size -= self._size_of(self._known.pop(key))

@@ -8,7 +8,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from pilot_client.registry import RegistryClient
 from pilot_http.problems import Conflict, NotFound, coded
+from pilot_http.recall import Recall
 from pilot_proto.local_update import LocalUpdate
+from pilot_proto.report import RunReport
 from pilot_proto.run import RunView
 
 from pilot_aggregator.clock import Clock
@@ -19,12 +21,16 @@ from pilot_aggregator.rounds.exports import Exports
 from pilot_aggregator.rounds.local_updates import inputs_of, local_updates
 from pilot_aggregator.rounds.phases import Verb, refusal
 from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
+from pilot_aggregator.rounds.report import run_report
 from pilot_aggregator.rounds.view import run_view
 from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
 from pilot_aggregator.store.store import ROUND_DOCUMENTS, Store
 
-MOST_KEPT = 5000
+MOST_UPDATES = 5000
 """Local updates of published rounds in memory, a few kilobytes each."""
+
+MOST_REPORTED = 5000
+"""Clients of reports in memory, some numbers for each round."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,14 @@ class Service:
     board: Board
     clock: Clock
     spool: Path
-    published: dict[tuple[str, int], tuple[LocalUpdate, ...]] = field(default_factory=dict)
+    published: Recall[tuple[str, int], tuple[LocalUpdate, ...]] = field(
+        default_factory=lambda: Recall(MOST_UPDATES, len)
+    )
     """Local updates of rounds that are published, which never change: to read them again takes most of an answer."""
+    reports: Recall[tuple[str, int, bool], RunReport] = field(
+        default_factory=lambda: Recall(MOST_REPORTED, lambda report: len(report.clients))
+    )
+    """By run, its last published round, and whether the updates of the next one were read: without scores."""
 
     def close(self) -> None:
         """Let go of threads and connections; jobs go on, and everything else is on disk."""
@@ -62,7 +74,7 @@ class Service:
         return tuple(found for number in range(run.published + 2) for found in self._local_updates(run, number))
 
     def _local_updates(self, run: RunRecord, number: int) -> tuple[LocalUpdate, ...]:
-        if (known := self.published.get((run.uid, number))) is not None:
+        if (known := self.published.find((run.uid, number))) is not None:
             return known
         round = self.store.round(run.uid, number, {"sealed", "updates"})
         if round is None:
@@ -70,10 +82,22 @@ class Service:
         asked = self.store.assignments(run.uid, number)
         found = tuple(local_updates(round, {each.client: inputs_of(each.body) for each in asked}))
         if number <= run.published:
-            self.published[run.uid, number] = found
-            # A copy: other threads add to it.
-            while sum(map(len, list(self.published.values()))) > MOST_KEPT:
-                self.published.pop(next(iter(self.published)), None)
+            self.published.keep((run.uid, number), found)
+        return found
+
+    def report(self, run: RunRecord, *, with_scores: bool = False) -> RunReport:
+        """What came of it so far."""
+        at_work = self.store.round(run.uid, run.published + 1, {"updates"})
+        key = (run.uid, run.published, bool(at_work and at_work.updates))
+        known = None if with_scores else self.reports.find(key)
+        if known is not None:
+            return known
+        said = {round.number: round.updates or {} for round in self.store.rounds(run.uid, {"updates"})}
+        found = run_report(
+            run.name, run.spec.method, len(run.spec.rounds), run.clients, said, run.slots, with_scores=with_scores
+        )
+        if not with_scores:
+            self.reports.keep(key, found)
         return found
 
     def run(self, name: str) -> RunRecord:

@@ -26,6 +26,7 @@ from pilot_proto.problem import Problem
 from pilot_proto.report import RunReport
 from pilot_proto.run import Progress, RunPage, RunView
 from pilot_proto.timeline import RoundTimeline
+from pilot_proto.update import EvaluationResult, PreparedModel, Update
 from unit.aggregator.service import API, KEYS, app_over, call, service_in
 from unit.aggregator.world import (
     CLIENTS,
@@ -558,6 +559,34 @@ def test_a_report_is_given_at_any_time(api, started):
     found = RunReport.model_validate_json(api("GET", "/runs/t/report").content)
     assert [c.client for c in found.clients] == sorted(CLIENTS)
     assert set(found.published) == {"t/base-text", "t/base-connector"}
+
+
+def test_a_report_tells_of_updates_as_soon_as_they_are_read(api, service, started):
+    def before():
+        found = RunReport.model_validate_json(api("GET", "/runs/t/report").content)
+        return {client.client: client.before for client in found.clients}
+
+    assert before() == dict.fromkeys(CLIENTS)
+    service.store.store_step(started.uid, 1, NOW, "RoundSealed", "", sealed=sealed_of(CLIENTS))
+    result = EvaluationResult(
+        point="merged", round=0, split="test", metric="exact-match", value=0.5, samples=2, scores=(0, 1)
+    )
+    told = Update(
+        run="t",
+        round=1,
+        client="vqa-1",
+        task="vqa",
+        program="stage-1",
+        assignment=digest_of(b""),
+        model=PreparedModel(digest=MODEL.digest, name="tiny"),
+        num_examples=10,
+        evaluations=(result,),
+    )
+    service.store.store_step(started.uid, 1, NOW, "RoundMeasured", "", measured={}, updates={"vqa-1": told})
+    for _ in range(2):
+        assert before() == dict.fromkeys(CLIENTS) | {"vqa-1": 0.5}
+    scores = RunReport.model_validate_json(api("GET", "/runs/t/report?scores=true").content).clients
+    assert [client.scores for client in scores if client.before is not None] == [{"before": (0, 1)}]
 
 
 def test_the_federation_is_shown(api):

@@ -21,7 +21,6 @@ from pilot_proto.run import DryRun, Phase, RunPage, RunSpec, RunView, Trigger
 from pilot_aggregator.rounds import creation
 from pilot_aggregator.rounds.advice import advice
 from pilot_aggregator.rounds.continuation import Source, check_source, continuation
-from pilot_aggregator.rounds.report import run_report
 from pilot_aggregator.rounds.view import run_outline
 from pilot_aggregator.service import Aggregator, Service
 from pilot_aggregator.store.records import RunRecord
@@ -128,17 +127,7 @@ def get_report(run: str, service: Aggregator, caller: Caller, scores: bool = Fal
     if scores and not caller.at_least("operator"):
         # One number per sample of a client's data is more than its mean: it tells who answered which question.
         raise Forbidden(f"{caller} may not read scores per sample", hint="allowed: operator, admin")
-    record = service.run(run)
-    said = {round.number: round.updates or {} for round in service.store.rounds(record.uid, {"updates"})}
-    return run_report(
-        record.name,
-        record.spec.method,
-        len(record.spec.rounds),
-        record.clients,
-        said,
-        record.slots,
-        with_scores=scores,
-    )
+    return service.report(service.run(run), with_scores=scores)
 
 
 @router.post("/runs/{run}/rounds", status_code=202)

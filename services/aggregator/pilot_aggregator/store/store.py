@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pilot_disk.database import check, writer
+from pilot_http.recall import Recall
 from pilot_proto.assignment import AdapterRef, Assignment, FileRef, ModelRef, PrivateStateRef
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.federation import Client
@@ -121,8 +122,8 @@ class Store:
         self._fence = NO_TERM if fenced else None
         self.times = TimeBook(engine, self._writing)
         self.exports = ExportBook(engine, self._writing)
-        self._at_work: dict[tuple[str, int], Mapping[str, Any]] = {}
-        self._fixed: dict[str, Mapping[str, Any]] = {}
+        self._at_work = Recall[tuple[str, int], Mapping[str, Any]](MOST_AT_WORK)
+        self._fixed = Recall[str, Mapping[str, Any]](MOST_FIXED)
 
     # -- who leads
 
@@ -271,7 +272,7 @@ class Store:
             if delivery is not None:
                 sql.execute(insert(t.deliveries).values(vars(delivery)))
         if ended_at is not None:
-            self._at_work.pop((run.uid, run.published + 1), None)
+            self._at_work.forget((run.uid, run.published + 1))
 
     def request(self, uid: str, **wish: Any) -> None:
         """Store what a person wants of a run: `paused`, `cancelling`, or `through` (the largest ever counts)."""
@@ -284,12 +285,10 @@ class Store:
 
     def _run(self, row: Row[Any]) -> RunRecord:
         """A run. What never changes of it is read once: it grows with the number of clients."""
-        fixed = self._fixed.pop(row.uid, None)
+        fixed = self._fixed.find(row.uid)
         if fixed is None:
             fixed = {"spec": load(RunSpec, row.spec), "clients": load(tuple[Client, ...], row.clients)}
-        self._fixed[row.uid] = fixed
-        while len(self._fixed) > MOST_FIXED:
-            self._fixed.pop(next(iter(self._fixed)), None)
+            self._fixed.keep(row.uid, fixed)
         changing = {
             "model": load(ModelRef, row.model),
             "slots": Unread(Slots, row.slots),
@@ -312,16 +311,15 @@ class Store:
             row = sql.execute(select(*plain, *there).where(where)).first()
             if row is None:
                 return None
-            known = self._at_work.get((uid, number), {})
+            known = self._at_work.find((uid, number)) or {}
             wanted = {name for name in documents if getattr(row, name)}
             if fresh := [t.rounds.c[name] for name in wanted - known.keys()]:
                 read = sql.execute(select(*fresh).where(where)).one()._mapping
                 known = {**known, **{name: load(ROUND_DOCUMENTS[name], text) for name, text in read.items()}}
-        self._at_work.pop((uid, number), None)
-        if not row.publication:
-            self._at_work[uid, number] = known
-            while len(self._at_work) > MOST_AT_WORK:
-                self._at_work.pop(next(iter(self._at_work)), None)
+        if row.publication:
+            self._at_work.forget((uid, number))
+        else:
+            self._at_work.keep((uid, number), known)
         asked = {name: known[name] for name in wanted}
         return RoundRecord(**{**row._mapping, **dict.fromkeys(ROUND_DOCUMENTS), **asked})
 

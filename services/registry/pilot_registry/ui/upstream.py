@@ -17,11 +17,10 @@ from pilot_client.transport import trusted
 from pilot_http.app import PREFIX
 from pilot_http.auth import credential_of, principal_of
 from pilot_http.problems import PilotError, Unavailable
+from pilot_http.recall import Recall
 from pilot_proto.base import Stored
 from pilot_proto.problem import Problem
 from pydantic import ValidationError
-
-from pilot_registry.ui.recall import Recall
 
 D = TypeVar("D", bound=Stored)
 
@@ -66,7 +65,7 @@ class Aggregator:
         self._http = httpx.Client(base_url=url, verify=trusted(), transport=transport) if url else None
         self._clock = clock
         self._silent_until = 0.0
-        self._known = Recall(REMEMBERED_BYTES)
+        self._known: Recall[tuple[str, str], tuple[bytes, datetime]] = Recall(REMEMBERED_BYTES, _bytes_of)
 
     def close(self) -> None:
         if self._http is not None:
@@ -85,7 +84,7 @@ class Aggregator:
             body = self._send(request, "GET", place).content
         except Unavailable:
             return self._recalled(kind, role, place)
-        self._known.keep((role, place), body, datetime.now(UTC))
+        self._known.keep((role, place), (body, datetime.now(UTC)))
         return Answer(kind.read(body), datetime.now(UTC))
 
     def text(self, request: Request, path: str) -> str:
@@ -140,6 +139,10 @@ class Aggregator:
             self._silent_until = self._clock() + REST_S
             raise Unavailable(f"the aggregator does not answer: {error}", hint="try again shortly") from error
         return _checked(response)
+
+
+def _bytes_of(kept: tuple[bytes, datetime]) -> int:
+    return len(kept[0])
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
