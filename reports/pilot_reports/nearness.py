@@ -24,27 +24,20 @@ class Nearness:
     def of(cls, distances: Sequence[float]) -> Self:
         if not distances:
             return cls(0.0, 0.0, 0.0)
-        low, high = min(distances), max(distances)
-        return cls(low, high, min(high, max(low, PALE * median(distances))))
+        ordered = sorted(distances)
+        low, high = ordered[0], ordered[-1]
+        return cls(low, high, min(high, max(low, PALE * median(ordered))))
 
     @classmethod
     def between(cls, matrix: Sequence[Sequence[float]]) -> Self:
-        """Of different uploads."""
-        return cls.of([value for i, line in enumerate(matrix) for j, value in enumerate(line) if i != j])
+        """Of different uploads, each pair once."""
+        return cls.of([distance for i, line in enumerate(matrix) for distance in line[i + 1 :]])
 
     def shade(self, distance: float) -> float | None:
         """1 for the closest, 0 for the farthest; None where all are alike."""
         if self.pale <= self.low:
             return None
         return 1 - (min(distance, self.pale) - self.low) / (self.pale - self.low)
-
-    def steps(self, distances: Sequence[float], last: int) -> list[int]:
-        """`shade` of many, in whole steps from 0 to `last`; 0 where all are alike."""
-        low, pale = self.low, self.pale
-        if pale <= low:
-            return [0] * len(distances)
-        scale = last / (pale - low)
-        return [int(scale * (pale - distance) + 0.5) if distance < pale else 0 for distance in distances]
 
     def figure(self, distance: float) -> str:
         """Four digits of the largest, and as many behind the point in every figure, so that they stand in line; where

@@ -1,7 +1,7 @@
 """Which version was made of which: the merges of a run as a graph."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pilot_http.auth import Principal
 from pilot_proto.names import update_repo
@@ -162,7 +162,8 @@ def _with_distance(link: Link, known: dict[int, "Distances"]) -> Link:
     child = link.child
     if link.coefficient is None or child.round not in known or child.client is None or child.kind is None:
         return link
-    return replace(link, distance=known[child.round].between(child.kind, child.client, link.parent.repo))
+    distance = known[child.round].between(child.kind, child.client, link.parent.repo)
+    return Link(child, link.parent, link.coefficient, distance)
 
 
 class Distances:

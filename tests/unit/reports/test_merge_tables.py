@@ -72,7 +72,7 @@ def test_equal_distances_have_no_ground(distances):
 
 
 def test_a_matrix_is_measured_without_its_diagonal():
-    assert Nearness.between([[0, 5], [7, 0]]) == Nearness.of([5, 7])
+    assert Nearness.between([[0, 5, 7], [5, 0, 9], [7, 9, 0]]) == Nearness.of([5, 7, 9])
 
 
 def test_one_round_is_tidy_too():

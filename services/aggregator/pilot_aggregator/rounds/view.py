@@ -17,7 +17,7 @@ from pilot_aggregator.store.store import Store
 
 def run_view(run: RunRecord, store: Store, view: RoundView | None, board: Board) -> RunView:
     """The run with its clients in the round at work. `view` is what the registry last said of that round."""
-    round = store.round(run.uid, run.round)
+    round = store.round(run.uid, run.round, {"sealed", "measured"})
     clients = []
     if round is not None:
         told = heard(board, run.uid, round.number)

@@ -1,6 +1,5 @@
 """Times, sizes, numbers and names as people read them. Pure: strings out, which templates escape."""
 
-import re
 import unicodedata
 from datetime import UTC, datetime
 
@@ -70,7 +69,7 @@ def plain(text: str) -> str:
     shown = text[: 4 * LONGEST_TITLE]
     if not (shown.isascii() and shown.isprintable()):
         shown = "".join(_seen(c) for c in shown)
-    return re.sub(r"\s+", " ", shown).strip()
+    return " ".join(shown.split())
 
 
 def cut(text: str | None, longest: int = LONGEST) -> Markup:

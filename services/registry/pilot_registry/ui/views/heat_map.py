@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
+from numpy.typing import NDArray
 from pilot_proto.base import Stored
 from pilot_proto.plan import KindPlan
 from pilot_reports.merge_tables import weights_by_client
@@ -45,30 +47,36 @@ def heat_map(kind: KindPlan) -> HeatMap | None:
     if kind.distances is None or not 2 <= size <= LARGEST:
         return None
     order = sorted(range(size), key=lambda i: (kind.inputs[i].task, kind.inputs[i].client))
-    matrix = [[kind.distances.matrix[i][j] for j in order] for i in order]
     tasks = [(task, len(list(members))) for task, members in groupby(kind.inputs[i].task for i in order)]
     firsts = [sum(count for _, count in tasks[:i]) for i in range(len(tasks))]
     return HeatMap(
         size=size,
         pixels=size * max(SMALLEST, min(WIDEST, SIDE // size)),
-        shades=_shades(matrix),
+        shades=_shades(_grounds(kind.distances.matrix)[np.ix_(order, order)]),
         chosen=_chosen(kind, order),
         bands=tuple(Band(task=t, first=first, count=n) for (t, n), first in zip(tasks, firsts, strict=True)),
     )
 
 
-def _shades(matrix: Sequence[Sequence[float]]) -> tuple[str, ...]:
+def _grounds(matrix: Sequence[Sequence[float]]) -> NDArray[np.int8]:
+    """`Nearness.shade` of all, in whole steps; the palest where all are alike."""
     near = Nearness.between(matrix)
+    grounds = np.zeros((len(matrix), len(matrix)), np.int8)
+    if near.low < near.pale:
+        grounds[:] = np.rint(np.interp(matrix, (near.low, near.pale), (SHADES - 1, 0)))
+    np.fill_diagonal(grounds, NONE)
+    return grounds
+
+
+def _shades(grounds: NDArray[np.int8]) -> tuple[str, ...]:
+    """Neighbouring squares of one shade are one stroke."""
     paths: list[list[str]] = [[] for _ in range(SHADES)]
-    for i, line in enumerate(matrix):
-        at, grounds = 0, near.steps(line, SHADES - 1)
-        grounds[i] = NONE
-        # Neighbouring squares of one shade are one stroke.
-        for ground, run in groupby(grounds):
-            count = len(list(run))
+    for i, line in enumerate(grounds):
+        begins = np.flatnonzero(np.diff(line, prepend=NONE - 1))
+        counts = np.diff(begins, append=len(line))
+        for ground, at, count in zip(line[begins].tolist(), begins.tolist(), counts.tolist(), strict=True):
             if ground != NONE:
                 paths[ground].append(f"M{at} {i}.5h{count}")
-            at += count
     return tuple("".join(path) for path in paths)
 
 

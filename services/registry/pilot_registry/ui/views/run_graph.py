@@ -114,7 +114,7 @@ def _placed(graph: Graph, run: str) -> dict[Node, Placed]:
 def row_of(node: Node) -> Row:
     """Whose a version is, by what is known of it or by its name."""
     name = node.repo.partition("/")[2]
-    match = NAMED.match(name)
+    match = None if node.client else NAMED.match(name)
     client = node.client or (match["name"] if match and match["who"] == "client" else None)
     task = node.task or (match["name"] if match and match["who"] == "task" else None)
     if client and client != PREPARER:
