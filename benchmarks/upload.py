@@ -1,13 +1,16 @@
 """What the registry costs on the way to a bucket: uploads and downloads through it against the raw SDK, side by side.
 
 Everything is on this machine: a MinIO server (make minio), a registry process, and this one, which plays the sender.
-Pairs are interleaved, so that what else the machine does hits both sides; ratios are of medians within one run. Memory
-is the peak resident size of a registry process of its own. `--quick` shows that it works, with sizes that mean nothing.
+Pairs are interleaved, so that what else the machine does hits both sides; ratios are of medians within one run. Uploads
+are measured twice: as fast as everything that shares the machine can be, and over a line of a gigabit a second, to
+which the kernel paces the sender's connections. Memory is the peak resident size of a registry process of its own.
+`--quick` shows that it works, with sizes that mean nothing.
 """
 
 import hashlib
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -20,7 +23,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import httpx
 import numpy as np
+import urllib3
+from minio import Minio
 from pilot_client.registry import RegistryClient
 from pilot_client.transport import Token, Transport
 from pilot_proto.assignment import FileRef
@@ -31,11 +37,17 @@ from pilot_proto.names import ADAPTER_FILE, update_path, update_repo
 from pilot_proto.update import UPDATE_FILE, PreparedModel, Update, UploadedAdapter
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from minio_server import BINARY, Server, serving
+from minio_server import BINARY, REGION, Server, serving
 
 UID, RUN, CLIENT, KIND = "benchmark", "benchmark", "vqa-1", "connector"
 DIGEST = digest_of(b"benchmark")
 MEGABYTES, PAIRS, PARALLEL, PARALLEL_MEGABYTES = 500, 5, 16, 100
+LINE, LINE_PAIRS = 125_000_000, 3
+"""Bytes a second."""
+SO_MAX_PACING_RATE = 47
+"""Of Linux; Python has no name for it."""
+RAW_CONNECTIONS = 3
+"""Of the SDK's upload in parts."""
 PRINCIPALS = ("aggregator", f"client:{CLIENT}")
 
 
@@ -58,9 +70,10 @@ class Registry:
     process: subprocess.Popen[bytes]
     round: int = 0
 
-    def client(self, who: str = f"client:{CLIENT}") -> RegistryClient:
-        """The registry as somebody sees it."""
-        return RegistryClient(Transport(self.url, Token(who), patience_s=60))
+    def client(self, who: str = f"client:{CLIENT}", line: int | None = None) -> RegistryClient:
+        """The registry as somebody sees it, over a line of so many bytes a second."""
+        transport = httpx.HTTPTransport(socket_options=[paced(line)]) if line else None
+        return RegistryClient(Transport(self.url, Token(who), patience_s=60, transport=transport))
 
     def grant(self) -> Grant:
         """A fresh round, in which nothing has been sent."""
@@ -80,9 +93,9 @@ class Registry:
         self.client("aggregator").put_grant(grant)
         return grant
 
-    def upload(self, file: Path, digest: str, grant: Grant) -> None:
+    def upload(self, file: Path, digest: str, grant: Grant, line: int | None = None) -> None:
         """As a trainer does it."""
-        self.client().put_file(file, digest, uid=UID, round=grant.round, kind=KIND, client=CLIENT)
+        self.client(line=line).put_file(file, digest, uid=UID, round=grant.round, kind=KIND, client=CLIENT)
 
     def commit(self, file: Path, digest: str, folder: Path, grant: Grant) -> tuple[str, str]:
         """Make a version of an uploaded file, so that it can be read; its repository and commit."""
@@ -176,6 +189,30 @@ def compare_speed(server: Server, folder: Path, megabytes: int, pairs: int) -> N
         report(what, times[f"raw {what}"], times[what], megabytes)
 
 
+def compare_over_a_line(server: Server, folder: Path, megabytes: int, pairs: int) -> None:
+    """Up, through the registry and raw, where the line to them is what a sender waits for."""
+    file = folder / "adapter"
+    digest, raw, bucket = file_digest(file), raw_over_a_line(server), server.bucket()
+    times: dict[str, list[float]] = {"raw": [], "registry": []}
+    with registry_over(server, folder / "line") as registry:
+        for pair in range(pairs):
+            put = partial(raw.fput_object, bucket, f"k{pair}", str(file), num_parallel_uploads=RAW_CONNECTIONS)
+            times["raw"].append(seconds(put))
+            times["registry"].append(seconds(partial(registry.upload, file, digest, registry.grant(), LINE)))
+    report("line", times["raw"], times["registry"], megabytes)
+
+
+def raw_over_a_line(server: Server) -> Minio:
+    """The SDK, whose connections share the line."""
+    pool = urllib3.PoolManager(socket_options=[paced(LINE // RAW_CONNECTIONS)])
+    return Minio(server.endpoint, server.access_key, server.secret_key, secure=False, region=REGION, http_client=pool)
+
+
+def paced(rate: int) -> tuple[int, int, int]:
+    """The socket option that holds a connection to so many bytes a second."""
+    return socket.SOL_SOCKET, SO_MAX_PACING_RATE, rate
+
+
 def report(what: str, raw: list[float], ours: list[float], megabytes: int) -> None:
     """One line: medians, their ratio, and the spread of the ratios of the pairs."""
     ratios = sorted(a / b for a, b in zip(ours, raw, strict=True))
@@ -217,6 +254,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, serving(Path(name) / "minio") as server:
         folder = Path(name)
         compare_speed(server, folder, 40 if quick else MEGABYTES, 1 if quick else PAIRS)
+        compare_over_a_line(server, folder, 40 if quick else MEGABYTES, 1 if quick else LINE_PAIRS)
         each = 10 if quick else PARALLEL_MEGABYTES
         for parallel in (1, PARALLEL):
             measure_memory(server, folder, each, parallel)

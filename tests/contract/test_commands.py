@@ -51,7 +51,7 @@ def test_commands_in_the_text_exist_with_their_options(page):
 def test_the_words_of_the_programs_name_commands_that_exist():
     """Hints such as 'pilot get runs' are promises too."""
     found = []
-    for package in ("proto", "http", "client", "data", "model", "cli", "services", "digits"):
+    for package in ("proto", "http", "client", "data", "model", "reports", "cli", "services", "digits"):
         for file in sorted((ROOT / package).rglob("pilot_*/**/*.py")):
             found += [said for said in re.findall(r"'(pilot [a-z][^'\"{}]*)'", file.read_text()) if unknown(said)]
     assert found == []

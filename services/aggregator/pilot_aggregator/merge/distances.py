@@ -67,7 +67,7 @@ def product_squared(A_i_rn: F64, B_i_mr: F64, A_j_rn: F64, B_j_mr: F64) -> float
 def symmetric_root(squared_KK: F64) -> tuple[tuple[float, ...], ...]:
     """Distances from the upper triangle of their squares: symmetric, diagonal zero."""
     upper_KK = np.sqrt(np.triu(squared_KK, 1))
-    return tuple(tuple(float(d) for d in row) for row in upper_KK + upper_KK.T)
+    return tuple(map(tuple, (upper_KK + upper_KK.T).tolist()))
 
 
 def _gram(x_rn: F64, y_rn: F64) -> F64:

@@ -47,7 +47,11 @@ def common_layout(headers: Mapping[str, Header], reference: str) -> Layout:
         MergeRefused: naming the input and the tensor that does not match.
     """
     expected = _shapes(headers[reference])
+    seen: set[int] = set()
     for name in sorted(headers):
+        if id(headers[name]) in seen:
+            continue  # Files of one layout share the header, see `reader`.
+        seen.add(id(headers[name]))
         found = _shapes(headers[name])
         _refuse_names(name, reference, missing=expected.keys() - found.keys(), extra=found.keys() - expected.keys())
         for tensor, shape in sorted(found.items()):

@@ -1,13 +1,14 @@
 """Distances between adapters in files, and how far each has moved from what its client was given.
 
-Tensors are measured by two threads and added up in sorted order, so the result depends on the files' contents only.
+Tensors are measured by two threads, unless they are small, and added up in sorted order, so the result depends on the
+files' contents only.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import fsum
+from math import fsum, sqrt
 from operator import itemgetter
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,6 +24,8 @@ from pilot_aggregator.merge.reader import BLOCK, Buffers, Inputs, block_for
 
 METRICS = ("euclidean", "euclidean-delta", "product")
 THREADS = 2
+SMALL_FILE = 1 << 20
+"""Bytes; of smaller files one thread alone measures faster than two that wait for each other's turn in Python."""
 BASE = "(the base)"
 
 T = TypeVar("T")
@@ -73,7 +76,8 @@ def measure(inputs: Mapping[str, Path], metric: str, *, base: Path | None = None
         if metric == "product":
             squared_KK = _product(files, tensors, scaling)
         else:
-            squared_KK = _combined(_elementwise(files, base_file, tensors), metric, len(files.files))
+            threads = _threads(inputs)
+            squared_KK = _combined(_elementwise(files, base_file, tensors, threads), metric, len(files.files))
     return Measured(metric, files.names, symmetric_root(squared_KK))
 
 
@@ -84,8 +88,8 @@ def change_norms(inputs: Mapping[str, Path], given: Mapping[str, Path]) -> dict[
         MergeRefused: tensors that do not match, or a number that is not finite.
     """
     assert set(given) == set(inputs), "what every client was given"
-    buffers: SimpleQueue[Buffers] = SimpleQueue()
-    for _ in range(THREADS):
+    threads, buffers = _threads(inputs), SimpleQueue[Buffers]()
+    for _ in range(threads):
         buffers.put(Buffers.of(2, block_for(2)))
 
     def norm(name: str) -> float:
@@ -97,7 +101,7 @@ def change_norms(inputs: Mapping[str, Path], given: Mapping[str, Path]) -> dict[
 
     # Pairs side by side, and not the tensors of each: there may be a thousand small ones.
     names = sorted(inputs)
-    return dict(zip(names, _in_threads(norm, names), strict=True))
+    return dict(zip(names, _in_order(norm, names, threads), strict=True))
 
 
 def mean_to_peers(measured: Measured, tasks: Mapping[str, str]) -> dict[str, float]:
@@ -118,8 +122,11 @@ def mean_to_peers(measured: Measured, tasks: Mapping[str, str]) -> dict[str, flo
 def _apart(pair: Mapping[str, Path], buffers: Buffers) -> float:
     with Inputs(pair) as files:
         common_layout(files.headers, files.names[0])
-        squares = (_squares(files, None, tensor, buffers, buffers) for tensor in sorted(files.files[0].spans))
-        return symmetric_root(_combined(squares, "euclidean", len(pair)))[0][1]
+        squared = 0.0
+        for tensor in sorted(files.files[0].spans):
+            blocks = files.blocks(tensor, buffers)
+            squared += sum(squared_norm(np.subtract(one_n, other_n, out=one_n)) for one_n, other_n in blocks)
+        return sqrt(squared)
 
 
 def _refuse_metric(metric: str, base: Path | None) -> None:
@@ -131,10 +138,10 @@ def _refuse_metric(metric: str, base: Path | None) -> None:
         )
 
 
-def _elementwise(files: Inputs, base: Inputs | None, tensors: Sequence[str]) -> Iterator[_Squares]:
+def _elementwise(files: Inputs, base: Inputs | None, tensors: Sequence[str], threads: int) -> Iterator[_Squares]:
     block = block_for(len(files.files))
     buffers: SimpleQueue[tuple[Buffers, Buffers]] = SimpleQueue()
-    for _ in range(THREADS):
+    for _ in range(threads):
         buffers.put((Buffers.of(len(files.files), block), Buffers.of(1, block)))
 
     def squares_of(tensor: str) -> _Squares:
@@ -144,7 +151,7 @@ def _elementwise(files: Inputs, base: Inputs | None, tensors: Sequence[str]) -> 
         finally:
             buffers.put(own)
 
-    return _in_threads(squares_of, tensors)
+    return _in_order(squares_of, tensors, threads)
 
 
 def _squares(files: Inputs, base: Inputs | None, tensor: str, buffers: Buffers, base_buffers: Buffers) -> _Squares:
@@ -183,7 +190,7 @@ def _product(files: Inputs, tensors: Sequence[str], scaling: float) -> F64:
                 squared_KK[i, j] = product_squared(A_i_rn, B_i_mr, *(files.whole(j, factor) for factor in factors))
         return squared_KK
 
-    total_KK: F64 = sum(_in_threads(module_squares, _factors(tensors)), np.zeros((K, K)))
+    total_KK: F64 = sum(_in_order(module_squares, _factors(tensors), THREADS), np.zeros((K, K)))
     return scaling**2 * total_KK
 
 
@@ -199,7 +206,14 @@ def _factors(tensors: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _in_threads(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def _threads(inputs: Mapping[str, Path]) -> int:
+    return THREADS if max(path.stat().st_size for path in inputs.values()) >= SMALL_FILE else 1
+
+
+def _in_order(work: Callable[[T], R], items: Sequence[T], threads: int) -> Iterator[R]:
     """In the order of the items; what has been taken is not kept."""
-    with ThreadPoolExecutor(THREADS, "merge-measure") as pool:
+    if threads == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads, "merge-measure") as pool:
         yield from pool.map(work, items)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,8 @@ from pilot_aggregator.merge.errors import MergeRefused
 BLOCK = 32768
 """Numbers per input and block: nine float64 blocks fit the second-level cache, and a call costs less than its work."""
 SMALLEST_BLOCK = 1024
+HEADERS = 8
+"""Different ones that are remembered."""
 BUDGET = 64 * BLOCK
 """Numbers that all rows together hold at a time: with more than 64, blocks become smaller."""
 
@@ -39,11 +42,10 @@ class TensorFile:
         except OSError as error:
             raise MergeRefused(f"input {name!r} cannot be read: {error.strerror}: {path}") from error
         try:
-            self.header = _read_header(self._fd)
+            self.header, self.spans = _read_header(self._fd)
         except HeaderError as error:
             self.close()
             raise MergeRefused(f"input {name!r} is no sound safetensors file: {error} ({path})") from error
-        self.spans = {span.name: span for span in self.header.tensors}
 
     def close(self) -> None:
         os.close(self._fd)
@@ -135,10 +137,17 @@ def _numbers(span: TensorSpan) -> int:
     return (span.end - span.begin) // WIDTH[span.dtype]
 
 
-def _read_header(fd: int) -> Header:
+def _read_header(fd: int) -> tuple[Header, Mapping[str, TensorSpan]]:
     size = os.fstat(fd).st_size
     length = header_length(os.pread(fd, LENGTH_BYTES, 0), size)
-    return parse_header(os.pread(fd, length, LENGTH_BYTES), size)
+    return _parsed(os.pread(fd, length, LENGTH_BYTES), size)
+
+
+@lru_cache(maxsize=HEADERS)
+def _parsed(header: bytes, size: int) -> tuple[Header, Mapping[str, TensorSpan]]:
+    """Files of one layout have the same header to the byte, and there may be a thousand of them."""
+    parsed = parse_header(header, size)
+    return parsed, {span.name: span for span in parsed.tensors}
 
 
 def _pread_all(fd: int, into: memoryview, offset: int, name: str) -> None:

@@ -30,6 +30,7 @@ from pilot_aggregator.rounds.assign import KINDS, grant_for, plan_round
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.gate import Measurement
+from pilot_aggregator.rounds.local_updates import inputs_of
 from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.outputs import Published, publication
 from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan, rule_of
@@ -123,7 +124,8 @@ class Actor:
         fresh = admitted[begun:]
 
         def work() -> None:
-            self.spool(run, round).inputs.fetch_all(self._inputs(run, round, fresh))
+            wanted = self._wanted(run, round, {update.client for update in fresh})
+            self.spool(run, round).inputs.fetch_all(self._inputs(round, fresh, wanted))
 
         self.background.start((*key, FETCH), work)
 
@@ -161,9 +163,9 @@ class Actor:
         spool = self.spool(run, round)
 
         def work() -> tuple[dict[str, Measurement], dict[str, Update]]:
-            spool.inputs.fetch_all(self._inputs(run, round, sealed.updates))
-            clients = {update.client for update in sealed.updates}
-            return spool.measure(sealed, self._wanted(run, round, clients)), spool.inputs.said(sealed)
+            wanted = self._wanted(run, round, {update.client for update in sealed.updates})
+            spool.inputs.fetch_all(self._inputs(round, sealed.updates, wanted))
+            return spool.measure(sealed, wanted), spool.inputs.said(sealed)
 
         done = self._long(run, round, "measure", work)
         if done is None:
@@ -185,7 +187,7 @@ class Actor:
         ]
 
     def _inputs(
-        self, run: RunRecord, round: RoundRecord, updates: Sequence[AdmittedUpdate]
+        self, round: RoundRecord, updates: Sequence[AdmittedUpdate], measured: Sequence[Wanted]
     ) -> list[tuple[AdapterRef, str]]:
         """The files that the round's merge reads of these updates, and of what their clients started from."""
         read = {UPDATE_FILE} if round.program == "evaluate" else {UPDATE_FILE, *ADAPTERS}
@@ -193,7 +195,7 @@ class Actor:
         for update in updates:
             version = AdapterRef(repo=update.repo, commit=update.commit, files=update.files)
             wanted += [(version, path) for path in update.files if path in read]
-        for each in self._wanted(run, round, {update.client for update in updates}):
+        for each in measured:
             given = [each.given[update.client] for update in updates]
             wanted += [(adapter, ADAPTER_FILE[each.kind]) for adapter in (each.base, *given)]
         return wanted
@@ -204,7 +206,7 @@ class Actor:
         for record in self.store.assignments(run.uid, round.number):
             if record.client not in clients:
                 continue
-            inputs = Assignment.read(record.body).inputs
+            inputs = inputs_of(record.body)
             if inputs.connector and inputs.text:
                 given["connector"][record.client] = inputs.connector
                 given["text"][record.client] = inputs.text

@@ -79,7 +79,7 @@ class Reconciler:
     def _look(self, run: RunRecord) -> tuple[RoundRecord | None, d.Decision]:
         round = self.store.round(run.uid, run.published + 1) if run.published < run.plan.last_round else None
         clients: list[d.ClientSeen] = []
-        if round is not None:
+        if round is not None and _hangs_on_clients(round):
             view, attempts = self._follow(run, round)
             asked = self.store.assignments(run.uid, round.number)
             told = heard(self.board, run.uid, round.number)
@@ -170,6 +170,12 @@ class Reconciler:
         if number <= run.published:
             self.absences[run.uid, number] = told
         return told
+
+
+def _hangs_on_clients(round: RoundRecord) -> bool:
+    """Between the seal and the measurement, and from the plan on, what clients do changes nothing; looking at a
+    thousand of them would keep the next step waiting."""
+    return round.sealed is None or (round.measured is not None and round.plan is None)
 
 
 def heard(
