@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,8 @@ from pilot_aggregator.rounds.announcements import Announcements
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.exports import Exports
-from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
+from pilot_aggregator.rounds.loop import Bell, Loop
+from pilot_aggregator.rounds.reconcile import Board, Reconciler
 from pilot_aggregator.service import Service
 from pilot_aggregator.settings import Settings
 from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, Store
@@ -162,8 +162,8 @@ def put_together(settings: Settings) -> Service:
     )
     exports = Exports(store, backend, registry, attempts, clock)
     board: Board = {}
-    woken = threading.Event()
-    background = Background(woken.set)
+    bell = Bell()
+    background = Background(bell.ring, bell.hurry)
     spool = settings.state_dir / "spool"
     spool.mkdir(exist_ok=True)
     merges = MergeProcess()
@@ -178,7 +178,7 @@ def put_together(settings: Settings) -> Service:
         announcements.hand_on()
         attempts.see_off()
 
-    loop = Loop(store, reconciler, settings.tick_s, woken, look)
+    loop = Loop(store, reconciler, settings.tick_s, bell, look)
     return Service(store, federation, registry, attempts, exports, background, reconciler, loop, board, clock, spool)
 
 

@@ -19,8 +19,9 @@ from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.exports import Exports
 from pilot_aggregator.rounds.local_updates import inputs_of, local_updates
+from pilot_aggregator.rounds.loop import Loop
 from pilot_aggregator.rounds.phases import Verb, refusal
-from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
+from pilot_aggregator.rounds.reconcile import Board, Reconciler
 from pilot_aggregator.rounds.report import run_report
 from pilot_aggregator.rounds.view import run_view
 from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord

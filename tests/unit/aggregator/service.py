@@ -1,7 +1,6 @@
 """The aggregator's application over a real store and fakes of everything else."""
 
 import asyncio
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.exports import Exports
-from pilot_aggregator.rounds.reconcile import Board, Loop, Reconciler
+from pilot_aggregator.rounds.loop import Bell, Loop
+from pilot_aggregator.rounds.reconcile import Board, Reconciler
 from pilot_aggregator.service import Service
 from pilot_http.auth import Principal, parse_principal
 from pilot_proto.names import PREPARER
@@ -34,11 +34,11 @@ def service_in(folder: Path) -> Service:
     store, clock, backend = store_in(folder), FrozenClock(), FakeBackend()
     registry: Any = FakeRegistry()
     attempts = Attempts(store, backend, clock, {"PILOT_AGGREGATOR_URL": "http://here"}, str)
-    woken, board = threading.Event(), Board()
-    background = Background(woken.set)
+    bell, board = Bell(), Board()
+    background = Background(bell.ring, bell.hurry)
     actor = Actor(store, registry, attempts, background, MergeProcess(), clock, folder)
     reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now())
-    loop = Loop(store, reconciler, 1.0, woken)
+    loop = Loop(store, reconciler, 1.0, bell)
     return Service(
         store=store,
         federation=FederationFile(federation_in(folder)),

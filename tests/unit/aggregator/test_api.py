@@ -333,7 +333,7 @@ def test_a_trigger_that_cannot_be(api, started, body):
 def test_pause_and_resume_are_wishes_that_the_loop_is_woken_for(api, service, started):
     assert api("POST", "/runs/t/pause").status_code == 202
     assert service.store.run("t").paused
-    assert service.loop._woken.is_set()
+    assert service.loop.bell.wait(0)
     assert api("POST", "/runs/t/resume").status_code == 202
     assert not service.store.run("t").paused
 
@@ -661,9 +661,9 @@ def test_progress_in_a_round_that_is_not_open_is_refused(api, service, started):
 
 
 def test_a_report_wakes_the_loop(api, service, started):
-    service.loop._woken.clear()
+    service.loop.bell.clear()
     assert as_client(api, "POST", "report", json={"commit": "0" * 40}).status_code == 204
-    assert service.loop._woken.is_set()
+    assert service.loop.bell.wait(0)
 
 
 @pytest.mark.usefixtures("each_database")

@@ -68,10 +68,10 @@ class World:
 
     def to_the_end(self):
         for _ in range(200):
-            self.service.loop._woken.clear()
+            self.service.loop.bell.clear()
             if self.tick().phase in TERMINAL:
                 return self.run
-            self.service.loop._woken.wait(1)
+            self.service.loop.bell.wait(1)
         raise AssertionError(f"the run is still {self.run.phase}")
 
     def conditions(self):

@@ -100,6 +100,14 @@ def test_tensors_larger_than_a_block_are_measured_whole(save):
     assert found.matrix[0][1] == pytest.approx(np.linalg.norm(one.astype(np.float64) - other), rel=1e-13)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "product"])
+def test_two_threads_measure_large_files_as_one_measures_small_ones(inputs, save, lora, monkeypatch, metric):
+    given = {name: save(f"given-{name}", lora(9)) for name in inputs}
+    alone = measure(inputs, metric), change_norms(inputs, given)
+    monkeypatch.setattr("pilot_aggregator.merge.measure.SMALL_FILE", 0)
+    assert (measure(inputs, metric), change_norms(inputs, given)) == alone
+
+
 def test_one_input_is_at_no_distance(save, lora):
     assert measure({"a": save("a", lora(0))}, "euclidean").matrix == ((0.0,),)
 

@@ -38,7 +38,7 @@ def post_report(run: str, n: Number, client: str, body: CommitReport, service: A
     part = service.part(run, n, client)
     if body.timings:
         service.store.times.note(part.uid, n, client, Timings(service.clock.now(), body.timings))
-    service.loop.wake()
+    service.loop.bell.ring()
     return Response(status_code=204)
 
 
@@ -49,5 +49,5 @@ def post_failure(run: str, n: Number, client: str, body: FailureReport, service:
     failure = f"{body.code}: {body.message}"
     service.store.change_assignment(part.uid, n, part.client, failure=failure)
     service.store.add_event(part.uid, service.clock.now(), "ClientFailed", n, client, failure)
-    service.loop.wake()
+    service.loop.bell.ring()
     return Response(status_code=204)

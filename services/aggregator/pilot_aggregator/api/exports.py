@@ -33,7 +33,7 @@ def order_export(
         ordered = service.exports.order(record, round, client, body)
     except (JobRejected, FileNotFoundError) as error:
         raise coded(Conflict, "export_refused", str(error)) from error
-    service.loop.wake()
+    service.loop.bell.ring()
     query = f"?point={body.point}&merge_lora={str(body.merge_lora).lower()}"
     response.headers["Location"] = f"{PREFIX}/runs/{run}/rounds/{n}/clients/{client}/export{query}"
     return service.exports.view(record, ordered)

@@ -93,7 +93,7 @@ def retry(run: str, n: Number, client: str, service: Aggregator) -> RunView:
     if attempts and attempts[-1].state in ACTIVE:
         raise coded(Conflict, "still_running", f"attempt {attempts[-1].attempt} of {client!r} is still at work")
     service.store.change_assignment(record.uid, n, assignment.client, budget_from=len(attempts), failure="")
-    service.loop.wake()
+    service.loop.bell.ring()
     return service.view(service.run(run))
 
 
@@ -113,7 +113,7 @@ def give_verdict(run: str, n: Number, client: str, body: Verdict, service: Aggre
     given = {"verdict": body.verdict, "verdict_reason": body.reason, "verdict_by": by, "verdict_at": now}
     service.store.change_assignment(record.uid, n, client, **given)
     service.store.add_event(record.uid, now, "VerdictGiven", n, client, f"{body.verdict}, by {by}: {body.reason}")
-    service.loop.wake()
+    service.loop.bell.ring()
     return service.view(service.run(run))
 
 

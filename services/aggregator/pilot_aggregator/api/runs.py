@@ -89,7 +89,7 @@ def create_run(
         hint = "choose another metadata.name; names stay taken so that adapters stay what they are called"
         raise coded(Conflict, "name_taken", f"a run named {run.metadata.name!r} exists", hint) from error
     service.background.ensure((record.uid, 0, "try out"), lambda: _tell_refusals(service, record))
-    service.loop.wake()
+    service.loop.bell.ring()
     return _created(service, response, record.name)
 
 
@@ -141,7 +141,7 @@ def trigger(run: str, body: Trigger, service: Aggregator) -> RunView:
         fault = FieldError(pointer="/through", message=f"the run has {last} rounds, not {through}")
         raise InvalidDocument("trigger", [fault])
     service.store.request(record.uid, through=through)
-    service.loop.wake()
+    service.loop.bell.ring()
     return service.view(service.run(run))
 
 
@@ -167,7 +167,7 @@ def _wish(service: Service, name: str, verb: Any, **wish: bool) -> RunView:
     record = service.run(name)
     service.allow(record, verb)
     service.store.request(record.uid, **wish)
-    service.loop.wake()
+    service.loop.bell.ring()
     return service.view(service.run(name))
 
 

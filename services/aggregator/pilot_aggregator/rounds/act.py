@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.outputs import Published, publication
 from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan, rule_of
 from pilot_aggregator.rounds.spool import TRANSFERS, Spool, Wanted
-from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
+from pilot_aggregator.store.records import AssignmentRecord, RoundRecord, RunRecord
 from pilot_aggregator.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -214,9 +214,9 @@ class Actor:
 
     def _plan(self, run: RunRecord, round: RoundRecord) -> bool:
         measured: Any = round.measured or {}
-        answered = self._answers(run, round)
 
         def work() -> tuple[MergePlan, Ledger]:
+            answered = self._answers(run, round)
             plan = merge_plan(run.plan, round.number, answered, measured, run.slots)
             return plan, ledger(run.plan, round.number, answered, plan, measured, round.updates or {})
 
@@ -227,8 +227,8 @@ class Actor:
         if done is None:
             return False
         plan, made = done
-        counted = sum(answer.counted for answer in answered)
-        self._step(round, "RoundPlanned", f"{counted} of {len(answered)} clients count", plan=plan, ledger=made)
+        counted = sum(entry.counted for entry in made.entries)
+        self._step(round, "RoundPlanned", f"{counted} of {len(made.entries)} clients count", plan=plan, ledger=made)
         reached(Boundary.PLAN_STORED)
         return True
 
@@ -316,8 +316,8 @@ class Actor:
         tasks = {record.client: record.task for record in records}
         flagged = round_flags(run, round)
         refused = _refused(run, records, flagged)
-        known = self.store.attempts(run.uid, round.number)
-        reasons = {record.client: reason for record in records if (reason := _reason(record, known))}
+        last = {attempt.client: attempt.state for attempt in self.store.attempts(run.uid, round.number)}
+        reasons = {record.client: reason for record in records if (reason := _reason(record, last))}
         return answers(tasks, _there(round.sealed), reasons, flagged, refused)
 
     def _accepted(self, run: RunRecord, round: RoundRecord) -> dict[str, tuple[PrivateStateRef, ...]]:
@@ -373,12 +373,11 @@ def _there(document: T | None) -> T:
     return document
 
 
-def _reason(record: AssignmentRecord, attempts: list[AttemptRecord]) -> str:
+def _reason(record: AssignmentRecord, last: Mapping[str, d.AttemptState]) -> str:
     """Why a client did not answer: its own word or the registry's, or how its last attempt ended."""
     if record.failure:
         return record.failure.partition(":")[0]
-    last = [attempt.state for attempt in attempts if attempt.client == record.client][-1:]
-    return {"Lost": "Lost", "Disrupted": "Lost", "Failed": "Failed"}.get("".join(last), "")
+    return {"Lost": "Lost", "Disrupted": "Lost", "Failed": "Failed"}.get(last.get(record.client, ""), "")
 
 
 def _refused(run: RunRecord, records: list[AssignmentRecord], flagged: dict[str, tuple[str, ...]]) -> dict[str, str]:

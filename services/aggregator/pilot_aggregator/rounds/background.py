@@ -16,17 +16,19 @@ Key = tuple[str, int, str]
 class Background:
     """A few threads and what they were asked."""
 
-    def __init__(self, on_done: Callable[[], None], threads: int = 4) -> None:
+    def __init__(self, on_done: Callable[[], None], on_awaited: Callable[[], None], threads: int = 4) -> None:
+        """`on_awaited` is told when something has ended whose result somebody wants, `on_done` of everything else."""
         self._pool = ThreadPoolExecutor(threads, "background")
         self._futures: dict[Key, Future[Any]] = {}
         self._on_done = on_done
+        self._on_awaited = on_awaited
 
     def ensure(self, key: Key, work: Callable[[], T]) -> T | None:
         """The result, once it is there; until then None. Work that failed raises here, and may be asked for again."""
         future = self._futures.get(key)
         if future is None:
             future = self._futures[key] = self._pool.submit(work)
-            future.add_done_callback(lambda _: self._on_done())
+            future.add_done_callback(lambda _: self._on_awaited())
         if not future.done():
             return None
         del self._futures[key]

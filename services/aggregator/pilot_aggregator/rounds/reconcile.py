@@ -1,18 +1,13 @@
-"""The loop: observe, decide, act, one status write. The only place where a run's progress is driven from."""
+"""One run a step forward: observe, decide, act, one status write. The only place where progress is driven from."""
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pilot_client.errors import Unreachable
 from pilot_client.registry import RegistryClient
 from pilot_proto.grant import RoundView
 from pilot_proto.run import Condition, Phase, Progress
-from prometheus_client import Histogram
-from sqlalchemy.exc import OperationalError
 
 from pilot_aggregator.clock import Clock
 from pilot_aggregator.rounds import decide as d
@@ -21,10 +16,8 @@ from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.observe import clients_seen, run_seen
 from pilot_aggregator.rounds.phases import NEXT, working_phase
 from pilot_aggregator.store.records import AttemptRecord, RoundRecord, RunRecord
-from pilot_aggregator.store.store import StaleStatus, Store
+from pilot_aggregator.store.store import Store
 from pilot_aggregator.webhook import Webhook
-
-log = logging.getLogger(__name__)
 
 Board = dict[tuple[str, int, str], tuple[Progress, datetime]]
 """The last progress of each client of each round. In memory only: losing it harms nothing."""
@@ -88,10 +81,10 @@ class Reconciler:
 
     def _follow(self, run: RunRecord, round: RoundRecord) -> tuple[RoundView, list[AttemptRecord]]:
         """Bring the attempts up to date, then ask the registry: a job that ended well has committed by then."""
-        attempts = self.store.attempts(run.uid, round.number)
         if round.sealed is not None:
             self.views.pop((run.uid, round.number), None)
-            return RoundView(), attempts
+            return RoundView(), []
+        attempts = self.store.attempts(run.uid, round.number)
         self.actor.ensure_grants(run, round)
         if self.attempts.follow(attempts):
             attempts = self.store.attempts(run.uid, round.number)
@@ -205,97 +198,3 @@ def _way_out(run: RunRecord) -> str:
         f"Rounds up to {run.published} stay usable: put 'start_from: {{run: {run.name}, round: {run.published}}}' "
         "into the spec of a new run and start it with 'pilot run -f FILE'."
     )
-
-
-class Loop:
-    """A thread that ticks every active run, when woken or every `tick_s`."""
-
-    def __init__(
-        self,
-        store: Store,
-        reconciler: Reconciler,
-        tick_s: float,
-        woken: threading.Event,
-        look: Callable[[], object] = lambda: None,
-    ) -> None:
-        """`look` is called before each tick: at what people may have changed meanwhile."""
-        self._store = store
-        self._look = look
-        self._reconciler = reconciler
-        self._tick_s = tick_s
-        self._woken = woken
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
-        self._resting: dict[str, Rest] = {}
-        self.last_tick: datetime | None = None
-        self.seconds = Histogram("pilot_reconcile_seconds", "Time to look at one run and act", registry=None)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Something happened that may let a run go on."""
-        self._woken.set()
-
-    def stop(self) -> None:
-        """Finish the tick at work, and end."""
-        self._stopping.set()
-        self._woken.set()
-        self._thread.join(timeout=30)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            self._woken.clear()
-            self._look()
-            if self._tick_all():
-                continue
-            # Hints may come faster than one can look. Half of the time is for whoever else wants this process.
-            self._stopping.wait(min(time.monotonic() - began, self._tick_s))
-            self._woken.wait(self._tick_s)
-
-    def _tick_all(self) -> bool:
-        """Give every run its turn; whether one wants the next at once."""
-        try:
-            names = self._store.active_runs()
-        except OperationalError as error:
-            log.warning("the database does not answer: %s", error)
-            return False
-        more = False
-        for name in names:
-            if self._stopping.is_set():
-                return False
-            if time.monotonic() >= self._resting.get(name, Rest()).until:
-                more = self._tick(name) or more
-        self.last_tick = self._reconciler.clock.now()
-        return more
-
-    def _tick(self, name: str) -> bool:
-        more = False
-        try:
-            with self.seconds.time():
-                more = self._reconciler.tick(name)
-        except (Unreachable, OperationalError, OSError) as error:
-            log.warning("run %s waits: %s", name, error)
-        except StaleStatus:
-            log.info("run %s was changed by somebody else; looking again", name)
-            self._woken.set()
-        except Exception:
-            rest = self._resting[name] = self._resting.get(name, Rest()).longer()
-            log.exception("run %s: an unexpected error; trying again in %.0f s", name, rest.seconds)
-        else:
-            self._resting.pop(name, None)
-        return more
-
-
-@dataclass(frozen=True)
-class Rest:
-    """How long a run that meets an unexpected error is left alone, so that it fills no log and starves no other."""
-
-    seconds: float = 0.5
-    until: float = 0.0
-
-    def longer(self) -> "Rest":
-        """Twice as long, up to a minute."""
-        seconds = min(2 * self.seconds, 60.0)
-        return Rest(seconds, time.monotonic() + seconds)
