@@ -104,7 +104,7 @@ def test_tensors_larger_than_a_block_are_measured_whole(save):
 def test_two_threads_measure_large_files_as_one_measures_small_ones(inputs, save, lora, monkeypatch, metric):
     given = {name: save(f"given-{name}", lora(9)) for name in inputs}
     alone = measure(inputs, metric), change_norms(inputs, given)
-    monkeypatch.setattr("pilot_aggregator.merge.measure.SMALL_FILE", 0)
+    monkeypatch.setattr("pilot_aggregator.merge.threads.SMALL_FILE", 0)
     assert (measure(inputs, metric), change_norms(inputs, given)) == alone
 
 

@@ -1,18 +1,15 @@
 """Distances between adapters in files, and how far each has moved from what its client was given.
 
-Tensors are measured by two threads, unless they are small, and added up in sorted order, so the result depends on the
-files' contents only.
+Tensors are measured by several threads and added up in sorted order, so the result depends on the files' contents only.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import fsum, sqrt
 from operator import itemgetter
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TypeVar
 
 import numpy as np
 
@@ -21,15 +18,10 @@ from pilot_aggregator.merge.dtypes import F64
 from pilot_aggregator.merge.errors import MergeRefused
 from pilot_aggregator.merge.layout import common_layout
 from pilot_aggregator.merge.reader import BLOCK, Buffers, Inputs, block_for
+from pilot_aggregator.merge.threads import THREADS, in_order, threads_for
 
 METRICS = ("euclidean", "euclidean-delta", "product")
-THREADS = 2
-SMALL_FILE = 1 << 20
-"""Bytes; of smaller files one thread alone measures faster than two that wait for each other's turn in Python."""
 BASE = "(the base)"
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ def measure(inputs: Mapping[str, Path], metric: str, *, base: Path | None = None
         if metric == "product":
             squared_KK = _product(files, tensors, scaling)
         else:
-            threads = _threads(inputs)
+            threads = threads_for(inputs.values())
             squared_KK = _combined(_elementwise(files, base_file, tensors, threads), metric, len(files.files))
     return Measured(metric, files.names, symmetric_root(squared_KK))
 
@@ -88,7 +80,7 @@ def change_norms(inputs: Mapping[str, Path], given: Mapping[str, Path]) -> dict[
         MergeRefused: tensors that do not match, or a number that is not finite.
     """
     assert set(given) == set(inputs), "what every client was given"
-    threads, buffers = _threads(inputs), SimpleQueue[Buffers]()
+    threads, buffers = threads_for(inputs.values()), SimpleQueue[Buffers]()
     for _ in range(threads):
         buffers.put(Buffers.of(2, block_for(2)))
 
@@ -101,7 +93,7 @@ def change_norms(inputs: Mapping[str, Path], given: Mapping[str, Path]) -> dict[
 
     # Pairs side by side, and not the tensors of each: there may be a thousand small ones.
     names = sorted(inputs)
-    return dict(zip(names, _in_order(norm, names, threads), strict=True))
+    return dict(zip(names, in_order(norm, names, threads), strict=True))
 
 
 def mean_to_peers(measured: Measured, tasks: Mapping[str, str]) -> dict[str, float]:
@@ -151,7 +143,7 @@ def _elementwise(files: Inputs, base: Inputs | None, tensors: Sequence[str], thr
         finally:
             buffers.put(own)
 
-    return _in_order(squares_of, tensors, threads)
+    return in_order(squares_of, tensors, threads)
 
 
 def _squares(files: Inputs, base: Inputs | None, tensor: str, buffers: Buffers, base_buffers: Buffers) -> _Squares:
@@ -190,7 +182,7 @@ def _product(files: Inputs, tensors: Sequence[str], scaling: float) -> F64:
                 squared_KK[i, j] = product_squared(A_i_rn, B_i_mr, *(files.whole(j, factor) for factor in factors))
         return squared_KK
 
-    total_KK: F64 = sum(_in_order(module_squares, _factors(tensors), THREADS), np.zeros((K, K)))
+    total_KK: F64 = sum(in_order(module_squares, _factors(tensors), THREADS), np.zeros((K, K)))
     return scaling**2 * total_KK
 
 
@@ -204,16 +196,3 @@ def _factors(tensors: Sequence[str]) -> list[tuple[str, str]]:
             "use metric 'euclidean'"
         )
     return pairs
-
-
-def _threads(inputs: Mapping[str, Path]) -> int:
-    return THREADS if max(path.stat().st_size for path in inputs.values()) >= SMALL_FILE else 1
-
-
-def _in_order(work: Callable[[T], R], items: Sequence[T], threads: int) -> Iterator[R]:
-    """In the order of the items; what has been taken is not kept."""
-    if threads == 1:
-        yield from map(work, items)
-        return
-    with ThreadPoolExecutor(threads, "merge-measure") as pool:
-        yield from pool.map(work, items)

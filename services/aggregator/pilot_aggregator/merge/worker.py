@@ -10,7 +10,6 @@ the last line on stderr.
 
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +34,7 @@ from pilot_aggregator.merge.request import (
     OutputFile,
     request_digest,
 )
+from pilot_aggregator.merge.threads import in_order, threads_for
 from pilot_aggregator.merge.writer import Written
 
 REFUSED = 65
@@ -109,8 +109,8 @@ def verified(inputs: Mapping[str, InputFile]) -> dict[str, Path]:
     """
     # Many clients may have been given one and the same file.
     files = {given.path: (name, given) for name, given in inputs.items()}
-    with ThreadPoolExecutor(2, "merge-verify") as pool:
-        digests = dict(zip(files, pool.map(_digest_of_input, files.values()), strict=True))
+    threads = threads_for(map(Path, files))
+    digests = dict(zip(files, in_order(_digest_of_input, list(files.values()), threads), strict=True))
     for name in sorted(inputs):
         if (found := digests[inputs[name].path]) != inputs[name].digest:
             raise MergeRefused(f"input {name!r} is {found}, but {inputs[name].digest} was promised; fetch it again")

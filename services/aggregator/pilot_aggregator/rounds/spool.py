@@ -64,7 +64,7 @@ class Fetched:
             Unreachable: the registry is away, or sent other bytes than it promised.
         """
         wanted = adapter.files[path].digest
-        target = self._folder / wanted.removeprefix("sha256:")
+        target = self._target(wanted)
         if not target.exists():
             arriving = target.with_suffix(".arriving")
             self._registry.download(adapter, path, arriving)
@@ -76,9 +76,13 @@ class Fetched:
 
     def fetch_all(self, wanted: Iterable[tuple[AdapterRef, str]]) -> None:
         """Fetch files of versions, several at a time. Raises as `fetch` does."""
-        missing = {adapter.files[path].digest: (adapter, path) for adapter, path in wanted}
+        everything = {adapter.files[path].digest: (adapter, path) for adapter, path in wanted}
+        missing = {digest: each for digest, each in everything.items() if not self._target(digest).exists()}
         with ThreadPoolExecutor(TRANSFERS, "fetch") as pool:
             list(pool.map(lambda each: self.fetch(*each), missing.values()))
+
+    def _target(self, digest: str) -> Path:
+        return self._folder / digest.removeprefix("sha256:")
 
     def updates(self, sealed: SealedRound, kind: Kind) -> dict[str, InputFile]:
         """Every sealed update's adapter of a kind, by client."""
