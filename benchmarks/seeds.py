@@ -8,7 +8,7 @@ from typing import Any
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables as t
 from pilot_aggregator.store.documents import dump
-from pilot_aggregator.store.store import ROUND_DOCUMENTS
+from pilot_aggregator.store.rounds import ROUND_DOCUMENTS
 from pilot_proto.assignment import Assignment, ModelRef
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.federation import Client

@@ -33,6 +33,7 @@ from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.exports import Exports
 from pilot_aggregator.rounds.loop import Bell, Loop
 from pilot_aggregator.rounds.reconcile import Board, Reconciler
+from pilot_aggregator.rounds.workbench import Workbench
 from pilot_aggregator.service import Service
 from pilot_aggregator.settings import Settings
 from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, Store
@@ -167,7 +168,7 @@ def put_together(settings: Settings) -> Service:
     spool = settings.state_dir / "spool"
     spool.mkdir(exist_ok=True)
     merges = MergeProcess()
-    actor = Actor(store, registry, attempts, background, merges, clock, spool)
+    actor = Actor(attempts, Workbench(store, registry, background, merges, clock, spool))
     webhook = webhook_of(settings, store, clock, own_url)
     reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now(), webhook)
     announcements = Announcements(store, backend.tell)

@@ -16,7 +16,7 @@ from pilot_aggregator.api import clients, events, exports, rounds, runs
 from pilot_aggregator.metrics import Fleet
 from pilot_aggregator.policy import POLICY
 from pilot_aggregator.service import Service
-from pilot_aggregator.store.store import StaleLeader
+from pilot_aggregator.store.sql import StaleLeader
 
 log = logging.getLogger(__name__)
 

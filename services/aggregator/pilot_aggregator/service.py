@@ -25,7 +25,8 @@ from pilot_aggregator.rounds.reconcile import Board, Reconciler
 from pilot_aggregator.rounds.report import run_report
 from pilot_aggregator.rounds.view import run_view
 from pilot_aggregator.store.records import AssignmentRecord, AttemptRecord, RoundRecord, RunRecord
-from pilot_aggregator.store.store import ROUND_DOCUMENTS, Store
+from pilot_aggregator.store.rounds import ROUND_DOCUMENTS
+from pilot_aggregator.store.store import Store
 
 MOST_UPDATES = 5000
 """Local updates of published rounds in memory, a few kilobytes each."""
@@ -61,7 +62,7 @@ class Service:
     def close(self) -> None:
         """Let go of threads and connections; jobs go on, and everything else is on disk."""
         self.background.close()
-        self.reconciler.actor.merges.close()
+        self.reconciler.actor.bench.merges.close()
         self.attempts.close()
         self.registry.transport.close()
 

@@ -15,6 +15,7 @@ from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.exports import Exports
 from pilot_aggregator.rounds.loop import Bell, Loop
 from pilot_aggregator.rounds.reconcile import Board, Reconciler
+from pilot_aggregator.rounds.workbench import Workbench
 from pilot_aggregator.service import Service
 from pilot_http.auth import Principal, parse_principal
 from pilot_proto.names import PREPARER
@@ -36,7 +37,7 @@ def service_in(folder: Path) -> Service:
     attempts = Attempts(store, backend, clock, {"PILOT_AGGREGATOR_URL": "http://here"}, str)
     bell, board = Bell(), Board()
     background = Background(bell.ring, bell.hurry)
-    actor = Actor(store, registry, attempts, background, MergeProcess(), clock, folder)
+    actor = Actor(attempts, Workbench(store, registry, background, MergeProcess(), clock, folder))
     reconciler = Reconciler(store, registry, attempts, actor, clock, board, clock.now())
     loop = Loop(store, reconciler, 1.0, bell)
     return Service(

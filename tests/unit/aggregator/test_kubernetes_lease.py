@@ -9,7 +9,8 @@ from pilot_aggregator.jobs.kubernetes.api import Cluster
 from pilot_aggregator.jobs.kubernetes.labels import LEADS
 from pilot_aggregator.jobs.kubernetes.lease import Lease, Sighting, claim
 from pilot_aggregator.jobs.kubernetes.signpost import identity
-from pilot_aggregator.store.store import StaleLeader, Store
+from pilot_aggregator.store.sql import StaleLeader
+from pilot_aggregator.store.store import Store
 from pilot_disk.database import connect
 from unit.aggregator.world import NOW, UID, run_record, store_in
 

@@ -6,8 +6,10 @@ from math import inf
 import pytest
 from databases import every_database  # noqa: F401
 from pilot_aggregator.merge.process import MergeProcess
-from pilot_aggregator.rounds.act import FETCH, Actor
+from pilot_aggregator.rounds.act import Actor
+from pilot_aggregator.rounds.measuring import FETCH
 from pilot_aggregator.rounds.reconcile import Reconciler
+from pilot_aggregator.rounds.workbench import Workbench
 from pilot_client.errors import ApiError, Unreachable
 from pilot_proto.canonical import digest_of
 from pilot_proto.grant import Rejection, RoundView
@@ -104,15 +106,15 @@ class World:
     def restarted(self):
         """Another process over the same store, registry and backend."""
         old = self.service.reconciler
-        actor = Actor(
+        bench = Workbench(
             self.store,
             self.registry,
-            self.service.attempts,
             self.service.background,
             MergeProcess(),
             self.service.clock,
             self.service.spool,
         )
+        actor = Actor(self.service.attempts, bench)
         return Reconciler(self.store, self.registry, old.attempts, actor, old.clock, {}, old.clock.now(), turn_s=inf)
 
 

@@ -11,7 +11,8 @@ from pilot_aggregator.rounds.assign import plan_round
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables
 from pilot_aggregator.store.records import AttemptChange, Intent
-from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, NameTaken, StaleStatus, Store
+from pilot_aggregator.store.runs import NameTaken, StaleStatus
+from pilot_aggregator.store.store import LANDMARK, MIGRATIONS, Store
 from pilot_disk.database import connect, upgrade
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.plan import MergePlan

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from pilot_aggregator.settings import Settings
-from pilot_aggregator.store.store import StaleStatus
+from pilot_aggregator.store.runs import StaleStatus
 from pilot_aggregator.webhook import Receiver, Webhook, read_secret, signature, wait_after
 from pilot_proto.run import Condition
 from pilot_proto.webhook import RunEnded

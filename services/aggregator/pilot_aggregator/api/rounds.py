@@ -19,7 +19,7 @@ from pilot_aggregator.rounds.timeline import round_timeline
 from pilot_aggregator.rounds.verification import verify_round
 from pilot_aggregator.rounds.view import round_document, round_outline, single_round
 from pilot_aggregator.service import Aggregator
-from pilot_aggregator.store.store import ROUND_DOCUMENTS
+from pilot_aggregator.store.rounds import ROUND_DOCUMENTS
 
 router = APIRouter(prefix=PREFIX, tags=["rounds"])
 

@@ -24,7 +24,7 @@ from pilot_aggregator.rounds.continuation import Source, check_source, continuat
 from pilot_aggregator.rounds.view import run_outline
 from pilot_aggregator.service import Aggregator, Service
 from pilot_aggregator.store.records import RunRecord
-from pilot_aggregator.store.store import NameTaken
+from pilot_aggregator.store.runs import NameTaken
 
 router = APIRouter(prefix=PREFIX, tags=["runs"])
 

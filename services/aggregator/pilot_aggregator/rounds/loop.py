@@ -12,7 +12,8 @@ from prometheus_client import Histogram
 from sqlalchemy.exc import OperationalError
 
 from pilot_aggregator.rounds.reconcile import Reconciler
-from pilot_aggregator.store.store import StaleStatus, Store
+from pilot_aggregator.store.runs import StaleStatus
+from pilot_aggregator.store.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,11 @@ from pilot_proto.run import Condition, Phase, Progress
 
 from pilot_aggregator.clock import Clock
 from pilot_aggregator.rounds import decide as d
-from pilot_aggregator.rounds.act import Actor, Unrecoverable
+from pilot_aggregator.rounds.act import Actor
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.observe import clients_seen, run_seen
 from pilot_aggregator.rounds.phases import NEXT, working_phase
+from pilot_aggregator.rounds.workbench import Unrecoverable
 from pilot_aggregator.store.records import AttemptRecord, RoundRecord, RunRecord
 from pilot_aggregator.store.store import Store
 from pilot_aggregator.webhook import Webhook
@@ -90,7 +91,7 @@ class Reconciler:
             attempts = self.store.attempts(run.uid, round.number)
         view = self.views[run.uid, round.number] = self._ask(run.uid, round.number)
         self._note_rejections(run, round, view)
-        self.actor.fetch_ahead(run, round, view.admitted)
+        self.actor.measuring.fetch_ahead(run, round, view.admitted)
         return view, attempts
 
     def _ask(self, uid: str, number: int) -> RoundView:
