@@ -17,7 +17,7 @@ demo: setup ## Nine clients, three tasks, three rounds on this machine; leaves t
 	@OMP_NUM_THREADS=1 $(BIN)/pilot demo $(ARGS)
 
 test: setup ## Every test that needs no cluster, no browser and no minutes
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 -m "not browser and not slow" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10 -m "not browser and not slow and not cluster" $(ARGS)
 
 slow-test: setup ## Both services and trainers killed at every line, whole runs on Postgres: minutes of them
 	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/protocol -n 3 --dist loadfile --no-loadscope-reorder --durations 5 -m slow $(ARGS)
