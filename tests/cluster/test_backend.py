@@ -246,8 +246,9 @@ def test_a_pod_that_somebody_deletes_is_a_failure_that_may_be_tried_again(cluste
 def test_a_killed_process_is_a_failure(cluster, jobs):
     jobs.create("sleeper", 3)
     jobs.until_at_work("sleeper", 3)
-    kill = ["python3", "-c", "import os, signal; os.kill(1, signal.SIGTERM)"]
-    cluster.kubectl("exec", pod_of(cluster, jobs.name("sleeper", 3)), "--", *kill, namespace=NAMESPACE)
+    # Once this command has ended: it would go with the container.
+    kill = "(sleep 0.5; kill 1) >/dev/null 2>&1 &"
+    cluster.kubectl("exec", pod_of(cluster, jobs.name("sleeper", 3)), "--", "sh", "-c", kill, namespace=NAMESPACE)
     assert jobs.until_phase("sleeper", "Failed", 3).exit_code == 75
 
 

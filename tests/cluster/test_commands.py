@@ -146,7 +146,7 @@ def test_a_run_is_validated_paused_resumed_triggered_and_cancelled(pilot):
     assert "wrong_phase" in pilot("retry", "held", "--client", "vqa-1", "--round", "1", code=5)
     assert "already_planned" in pilot("verdict", "held", "count", "--client", "vqa-1", "--reason", "it is well", code=5)
     pilot("cancel", "held")
-    assert "Cancelled" in pilot("get", "runs")
+    pilot.release.eventually(lambda: "Cancelled" in pilot("get", "runs"))
 
 
 def test_the_registrys_housekeeping_wants_the_admins_key(pilot, walked):

@@ -124,7 +124,8 @@ def test_a_deleted_trainer_is_tried_again(restricted: Release, undisturbed):
 
 def test_a_killed_trainer_is_tried_again(restricted: Release, undisturbed):
     pod = slowly(restricted, "killed")
-    kill = "until [ -s /tmp/pid ]; do sleep 0.1; done; kill -9 $(cat /tmp/pid)"
+    # Once this command has ended: it would go with the container.
+    kill = "until [ -s /tmp/pid ]; do sleep 0.1; done; (sleep 0.5; kill -9 $(cat /tmp/pid)) >/dev/null 2>&1 &"
     restricted.kubectl("exec", pod, "-c", "trainer", "--", "sh", "-c", kill)
     restricted.eventually(lambda: attempts_at_work(restricted, "killed") == {"2"})
     assert finish(restricted, "killed") == undisturbed
