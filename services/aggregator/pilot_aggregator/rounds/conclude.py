@@ -25,11 +25,12 @@ from pilot_aggregator.store.records import AssignmentRecord, RoundRecord, RunRec
 
 @dataclass
 class Conclusion:
-    """Plan, merge and publish. Each answers whether it did something, as `Actor` does."""
+    """Plan, merge, publish. Each answers whether it did something, so that looking again is worth it."""
 
     bench: Workbench
 
     def plan(self, run: RunRecord, round: RoundRecord) -> bool:
+        """Store who counts, and what is merged of whom."""
         measured: Any = round.measured or {}
 
         def work() -> tuple[MergePlan, Ledger]:
@@ -50,6 +51,7 @@ class Conclusion:
         return True
 
     def merge(self, run: RunRecord, round: RoundRecord) -> bool:
+        """Carry out the stored plan."""
         plan, sealed = there(round.plan), there(round.sealed)
         spool = self.bench.spool(run, round)
 
@@ -63,6 +65,7 @@ class Conclusion:
         return self.bench.step(round, "RoundMerged", f"{len(merged)} outputs", merged=merged)
 
     def publish(self, run: RunRecord, round: RoundRecord) -> bool:
+        """Commit the round in the registry, and write down where everybody stands."""
         model = self._model(run, round)
 
         def work() -> Published:

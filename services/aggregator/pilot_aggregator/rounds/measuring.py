@@ -47,6 +47,7 @@ class Measuring:
         self.bench.background.start((*key, FETCH), work)
 
     def measure(self, run: RunRecord, round: RoundRecord) -> bool:
+        """Distances, changes, and what each client said of its update; whether that was done just now."""
         if self.bench.background.busy((run.uid, round.number, FETCH)):
             # It writes the same files; its end wakes the loop.
             return False

@@ -4,24 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    and_,
-    bindparam,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import and_, bindparam, insert, select, update
 
 from pilot_aggregator.jobs.backend import Rendered
 from pilot_aggregator.rounds.decide import ACTIVE
 from pilot_aggregator.store import tables as t
 from pilot_aggregator.store.documents import dump, load
-from pilot_aggregator.store.records import (
-    AssignmentRecord,
-    AttemptChange,
-    AttemptRecord,
-    Intent,
-)
+from pilot_aggregator.store.records import AssignmentRecord, AttemptChange, AttemptRecord, Intent
 from pilot_aggregator.store.sql import Sql, event_row
 
 ATTEMPT = [column for column in t.attempts.c if column.name not in ("rendered", "timings")]

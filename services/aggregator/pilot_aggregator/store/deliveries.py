@@ -3,19 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    and_,
-    case,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, and_, case, func, select, update
 
 from pilot_aggregator.store import tables as t
-from pilot_aggregator.store.records import (
-    Delivery,
-)
+from pilot_aggregator.store.records import Delivery
 from pilot_aggregator.store.sql import Sql
 
 

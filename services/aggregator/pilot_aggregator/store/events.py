@@ -2,15 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import (
-    func,
-    select,
-)
+from sqlalchemy import func, select
 
 from pilot_aggregator.store import tables as t
-from pilot_aggregator.store.records import (
-    EventRecord,
-)
+from pilot_aggregator.store.records import EventRecord
 from pilot_aggregator.store.sql import Sql
 
 

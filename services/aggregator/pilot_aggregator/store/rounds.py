@@ -11,23 +11,12 @@ from pilot_proto.grant import Publication, SealedRound
 from pilot_proto.plan import Ledger, MergePlan
 from pilot_proto.training import Program
 from pilot_proto.update import Update
-from sqlalchemy import (
-    Engine,
-    and_,
-    case,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Engine, and_, case, func, insert, select, update
 
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.store import tables as t
 from pilot_aggregator.store.documents import dump, load
-from pilot_aggregator.store.records import (
-    RoundRecord,
-    RoundSummary,
-)
+from pilot_aggregator.store.records import RoundRecord, RoundSummary
 from pilot_aggregator.store.sql import Sql
 
 Slots = dict[str, AdapterRef]

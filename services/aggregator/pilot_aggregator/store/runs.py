@@ -8,30 +8,16 @@ from pilot_http.recall import Recall
 from pilot_proto.assignment import ModelRef
 from pilot_proto.federation import Client
 from pilot_proto.run import TERMINAL, Condition, Phase, RunSpec
-from sqlalchemy import (
-    Engine,
-    Row,
-    Select,
-    and_,
-    func,
-    insert,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Engine, Row, Select, and_, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from pilot_aggregator.store import tables as t
 from pilot_aggregator.store.documents import Unread, dump, load
-from pilot_aggregator.store.records import (
-    Delivery,
-    RoundRecord,
-    RunRecord,
-)
+from pilot_aggregator.store.records import Delivery, RoundRecord, RunRecord
 from pilot_aggregator.store.rounds import Accepted, Rounds, Slots, round_row
 
 MOST_FIXED = 64
-"""Runs of which that is done."""
+"""Runs of which specification and clients are kept in memory."""
 
 
 class NameTaken(Exception):

@@ -6,13 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pilot_disk.database import writer
-from sqlalchemy import (
-    Connection,
-    Engine,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, insert, select, update
 
 from pilot_aggregator.store import tables as t
 
@@ -86,4 +80,5 @@ class Sql:
 
 
 def event_row(uid: str, at: datetime, type_: str, round_: int, client: str, message: str) -> dict[str, Any]:
+    """A row of the table of events; what is said is cut."""
     return {"uid": uid, "at": at, "type": type_, "round": round_, "client": client, "message": message[:2000]}

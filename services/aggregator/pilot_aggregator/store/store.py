@@ -8,9 +8,7 @@ written it since it was read.
 from pathlib import Path
 
 from pilot_disk.database import check
-from sqlalchemy import (
-    Engine,
-)
+from sqlalchemy import Engine
 
 from pilot_aggregator.store.clients import Clients
 from pilot_aggregator.store.deliveries import Deliveries
