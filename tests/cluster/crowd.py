@@ -51,11 +51,11 @@ def client_values(count: int) -> dict[str, Any]:
     }
 
 
-def install(release: Release, count: int) -> None:
-    """Pilot for so many clients, their pods on simulated nodes."""
+def install(release: Release, count: int, **more: str) -> None:
+    """Pilot for so many clients, their pods on simulated nodes; `more` as in `Release.install`."""
     file = release.folder / "clients.yaml"
     file.write_text(json.dumps(client_values(count)))
-    release.install("crowd", str(file.with_suffix("")))
+    release.install("crowd", str(file.with_suffix("")), **more)
     release.forward()
 
 
