@@ -255,7 +255,16 @@ def test_every_document_is_read_back_as_it_was_stored(store, run):
     }.items():
         store.store_step(UID, 1, NOW, name, "", **{name: value})
         assert getattr(store.round(UID, 1), name) == value
+        another_process = Store(store._engine)
+        assert getattr(another_process.round(UID, 1), name) == value
     assert store.round(UID, 1).ledger is None
+
+
+def test_what_came_second_is_not_remembered_instead_of_what_is_stored(store, run):
+    open_round(store, run, 1)
+    store.store_step(UID, 1, NOW, "RoundSealed", "", sealed=sealed_of(CLIENTS))
+    store.store_step(UID, 1, NOW, "RoundSealed", "", sealed=sealed_of({"vqa-1": "vqa"}))
+    assert store.round(UID, 1).sealed == sealed_of(CLIENTS)
 
 
 def test_a_publication_moves_the_run_and_is_adopted_once(store, run):

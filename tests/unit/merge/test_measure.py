@@ -63,7 +63,9 @@ def line(**places):
 
 
 def test_the_mean_to_peers_is_over_the_others_of_the_task():
-    found = mean_to_peers(line(a=0.0, b=1.0, c=5.0, x=1000.0), {"a": "vqa", "b": "vqa", "c": "vqa", "x": "caption"})
+    apart = line(a=0.0, b=1.0, c=5.0, x=1000.0)
+    tasks = {"a": "vqa", "b": "vqa", "c": "vqa", "x": "caption"}
+    found = mean_to_peers(apart.names, np.array(apart.matrix), tasks)
     assert found == {"a": 3.0, "b": 2.5, "c": 4.5}
 
 

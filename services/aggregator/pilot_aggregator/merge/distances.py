@@ -64,10 +64,10 @@ def product_squared(A_i_rn: F64, B_i_mr: F64, A_j_rn: F64, B_j_mr: F64) -> float
     return max(0.0, first + second + 2.0 * cross)
 
 
-def symmetric_root(squared_KK: F64) -> tuple[tuple[float, ...], ...]:
+def symmetric_root(squared_KK: F64) -> F64:
     """Distances from the upper triangle of their squares: symmetric, diagonal zero."""
     upper_KK = np.sqrt(np.triu(squared_KK, 1))
-    return tuple(map(tuple, (upper_KK + upper_KK.T).tolist()))
+    return upper_KK + upper_KK.T
 
 
 def _gram(x_rn: F64, y_rn: F64) -> F64:

@@ -6,8 +6,7 @@ Tensors are measured by several threads and added up in sorted order, so the res
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import fsum, sqrt
-from operator import itemgetter
+from math import sqrt
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -49,7 +48,15 @@ class _Squares:
 
 
 def measure(inputs: Mapping[str, Path], metric: str, *, base: Path | None = None, scaling: float = 1.0) -> Measured:
-    """Measure all pairs of inputs.
+    """Measure all pairs of inputs, see `distances_of`."""
+    names, distance_KK = distances_of(inputs, metric, base=base, scaling=scaling)
+    return Measured(metric, names, as_rows(distance_KK))
+
+
+def distances_of(
+    inputs: Mapping[str, Path], metric: str, *, base: Path | None = None, scaling: float = 1.0
+) -> tuple[tuple[str, ...], F64]:
+    """The inputs' names, sorted, and the distances of all pairs: symmetric, diagonal zero.
 
     Args:
         metric: `euclidean`, `euclidean-delta` (needs `base`) or `product` (LoRA factors only), see `distances`.
@@ -70,7 +77,12 @@ def measure(inputs: Mapping[str, Path], metric: str, *, base: Path | None = None
         else:
             threads = threads_for(inputs.values())
             squared_KK = _combined(_elementwise(files, base_file, tensors, threads), metric, len(files.files))
-    return Measured(metric, files.names, symmetric_root(squared_KK))
+    return files.names, symmetric_root(squared_KK)
+
+
+def as_rows(distance_KK: F64) -> tuple[tuple[float, ...], ...]:
+    """Distances as documents have them."""
+    return tuple(map(tuple, distance_KK.tolist()))
 
 
 def change_norms(inputs: Mapping[str, Path], given: Mapping[str, Path]) -> dict[str, float]:
@@ -96,18 +108,17 @@ def change_norms(inputs: Mapping[str, Path], given: Mapping[str, Path]) -> dict[
     return dict(zip(names, in_order(norm, names, threads), strict=True))
 
 
-def mean_to_peers(measured: Measured, tasks: Mapping[str, str]) -> dict[str, float]:
+def mean_to_peers(names: Sequence[str], distance_KK: F64, tasks: Mapping[str, str]) -> dict[str, float]:
     """The mean distance of each input to the others of its task, if it has any."""
     crowds: dict[str, list[int]] = {}
-    for i, name in enumerate(measured.names):
+    for i, name in enumerate(names):
         crowds.setdefault(tasks[name], []).append(i)
-    found = {}
+    found: dict[str, float] = {}
     for members in crowds.values():
         if len(members) > 1:
-            distances = itemgetter(*members)
-            for k in members:
-                # Its distance to itself, which is zero, adds nothing.
-                found[measured.names[k]] = fsum(distances(measured.matrix[k])) / (len(members) - 1)
+            # Its distance to itself, which is zero, adds nothing.
+            sums = np.add.reduce(np.ascontiguousarray(distance_KK[np.ix_(members, members)]), axis=1)
+            found |= {names[i]: total / (len(members) - 1) for i, total in zip(members, sums.tolist(), strict=True)}
     return found
 
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from pilot_aggregator.merge.engine import mix
 from pilot_aggregator.merge.errors import MergeRefused
-from pilot_aggregator.merge.measure import change_norms, mean_to_peers, measure
+from pilot_aggregator.merge.measure import as_rows, change_norms, distances_of, mean_to_peers
 from pilot_aggregator.merge.mixture import Mixture
 from pilot_aggregator.merge.request import (
     DISTANCES_FILE,
@@ -78,13 +78,13 @@ def run_distances(request: DistanceRequest) -> DistanceResult:
         return done
     inputs = verified(request.inputs)
     base = verified({"base": request.base})["base"] if request.base else None
-    measured = measure(inputs, request.metric, base=base, scaling=request.scaling)
+    names, distance_KK = distances_of(inputs, request.metric, base=base, scaling=request.scaling)
     result = DistanceResult(
         request=request_digest(request),
-        metric=measured.metric,
-        names=measured.names,
-        matrix=measured.matrix if request.pairs else (),
-        to_peers=mean_to_peers(measured, request.tasks) if request.tasks else None,
+        metric=request.metric,
+        names=names,
+        matrix=as_rows(distance_KK) if request.pairs else (),
+        to_peers=mean_to_peers(names, distance_KK, request.tasks) if request.tasks else None,
         change_norms=change_norms(inputs, verified(request.given)) if request.given else None,
     )
     directory.mkdir(parents=True, exist_ok=True)

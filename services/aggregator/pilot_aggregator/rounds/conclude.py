@@ -7,7 +7,7 @@ from typing import Any
 
 from pilot_client.errors import ApiError
 from pilot_disk.files import write_atomically
-from pilot_proto.assignment import Assignment, FileRef, ModelRef, PrivateStateRef
+from pilot_proto.assignment import FileRef, ModelRef, PrivateStateRef
 from pilot_proto.boundaries import Boundary, reached
 from pilot_proto.canonical import canonical_bytes, digest_of
 from pilot_proto.names import Kind
@@ -15,6 +15,7 @@ from pilot_proto.plan import Ledger, MergePlan
 from pilot_proto.update import UPDATE_FILE
 
 from pilot_aggregator.rounds import decide as d
+from pilot_aggregator.rounds.local_updates import program_of
 from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.outputs import Published, publication
 from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan
@@ -129,8 +130,7 @@ class Conclusion:
         if round.program in ("prepare", "evaluate"):
             return accepted
         programs = {
-            record.client: Assignment.read(record.body).program
-            for record in self.bench.store.assignments(run.uid, round.number)
+            record.client: program_of(record.body) for record in self.bench.store.assignments(run.uid, round.number)
         }
         for update in there(round.sealed).updates:
             state = PrivateStateRef(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pilot_proto.assignment import AdapterRef, Inputs
 from pilot_proto.grant import AdmittedUpdate
 from pilot_proto.local_update import LocalUpdate
+from pilot_proto.training import Program
 from pilot_proto.update import Update
 
 from pilot_aggregator.store.records import RoundRecord
@@ -21,6 +22,12 @@ def local_updates(round: RoundRecord, handed: Mapping[str, Inputs]) -> list[Loca
 def inputs_of(body: bytes) -> Inputs:
     """What a stored assignment handed out, without reading the rest of it, which is most."""
     return Inputs.model_validate(json.loads(body).get("inputs", {}), extra="ignore")
+
+
+def program_of(body: bytes) -> Program:
+    """What a stored assignment asked for, in the same way."""
+    program: Program = json.loads(body)["program"]
+    return program
 
 
 def _local_update(update: Update, admitted: AdmittedUpdate, inputs: Inputs) -> LocalUpdate:

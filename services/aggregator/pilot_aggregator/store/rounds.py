@@ -138,8 +138,14 @@ class Rounds(Sql):
                 for name, value in documents.items()
             }
             fresh = update(t.rounds).where(where, t.rounds.c[first].is_(None)).values(values)
-            if sql.execute(fresh).rowcount:
+            stored = sql.execute(fresh).rowcount == 1
+            if stored:
                 self._event(sql, uid, now, event, number, "", message)
+        if stored:
+            # To read back what has just been written takes longer than to write it.
+            known = self._at_work.find((uid, number)) or {}
+            written = {name: value for name, value in documents.items() if name in ROUND_DOCUMENTS}
+            self._at_work.keep((uid, number), {**known, **written})
 
     def adopt_publication(
         self,
