@@ -2,6 +2,7 @@
 
 import pytest
 from pilot_aggregator.rounds.gate import Measurement, flags, marks
+from pilot_aggregator.store.documents import load
 
 
 def measured(norms, to_peers=None):
@@ -54,6 +55,11 @@ def test_a_mark_tells_what_it_compared_and_where_its_limit_is():
         ["c"],
     )
     assert (apart.name, set(apart.values), apart.median, apart.limit) == ("suspicious", {"a", "b", "c"}, 1.0, 3.0)
+
+
+def test_a_round_that_was_stored_before_means_were_measured_is_read():
+    stored = '{"metric": "euclidean", "clients": ["a", "b"], "matrix": [[0, 1], [1, 0]], "change_norms": [1.0, 1.0]}'
+    assert marks(load(Measurement, stored), 2.0)[1].values == {}
 
 
 def test_without_a_crowd_there_is_no_limit():

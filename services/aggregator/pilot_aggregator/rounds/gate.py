@@ -7,7 +7,7 @@ out from.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 MIN_PEERS = 3
@@ -22,8 +22,9 @@ class Measurement:
     matrix: tuple[tuple[float, ...], ...]
     """Empty where no rule reads it: it grows with the square of the clients."""
     change_norms: tuple[float, ...]
-    to_peers: Mapping[str, float]
-    """The mean distance of each client to the others of its task, if it has any."""
+    to_peers: Mapping[str, float] = field(default_factory=dict)
+    """The mean distance of each client to the others of its task, if it has any; empty in rounds that were stored
+    before it was measured apart from the matrix."""
 
 
 @dataclass(frozen=True)
