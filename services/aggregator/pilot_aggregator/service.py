@@ -18,7 +18,7 @@ from pilot_aggregator.federation import FederationFile
 from pilot_aggregator.rounds.attempts import Attempts
 from pilot_aggregator.rounds.background import Background
 from pilot_aggregator.rounds.exports import Exports
-from pilot_aggregator.rounds.local_updates import inputs_of, local_updates
+from pilot_aggregator.rounds.local_updates import local_updates
 from pilot_aggregator.rounds.loop import Loop
 from pilot_aggregator.rounds.phases import Verb, refusal
 from pilot_aggregator.rounds.reconcile import Board, Reconciler
@@ -82,7 +82,7 @@ class Service:
         if round is None:
             return ()
         asked = self.store.assignments(run.uid, number)
-        found = tuple(local_updates(round, {each.client: inputs_of(each.body) for each in asked}))
+        found = tuple(local_updates(round, {each.client: each.inputs for each in asked}))
         if number <= run.published:
             self.published.keep((run.uid, number), found)
         return found

@@ -26,7 +26,7 @@ from pilot_proto.problem import Problem
 from pilot_proto.report import RunReport
 from pilot_proto.run import Progress, RunPage, RunView
 from pilot_proto.timeline import RoundTimeline
-from pilot_proto.update import EvaluationResult, PreparedModel, Update
+from pilot_proto.update import EvaluationResult
 from unit.aggregator.service import API, KEYS, app_over, call, service_in
 from unit.aggregator.world import (
     CLIENTS,
@@ -38,6 +38,7 @@ from unit.aggregator.world import (
     later,
     open_round,
     published_of,
+    said_of,
     sealed_of,
     update_of,
 )
@@ -571,17 +572,7 @@ def test_a_report_tells_of_updates_as_soon_as_they_are_read(api, service, starte
     result = EvaluationResult(
         point="merged", round=0, split="test", metric="exact-match", value=0.5, samples=2, scores=(0, 1)
     )
-    told = Update(
-        run="t",
-        round=1,
-        client="vqa-1",
-        task="vqa",
-        program="stage-1",
-        assignment=digest_of(b""),
-        model=PreparedModel(digest=MODEL.digest, name="tiny"),
-        num_examples=10,
-        evaluations=(result,),
-    )
+    told = said_of("vqa-1", "vqa", evaluations=(result,))
     service.store.store_step(started.uid, 1, NOW, "RoundMeasured", "", measured={}, updates={"vqa-1": told})
     for _ in range(2):
         assert before() == dict.fromkeys(CLIENTS) | {"vqa-1": 0.5}

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from pilot_aggregator.rounds.local_updates import inputs_of, local_updates
+from pilot_aggregator.rounds.local_updates import local_updates
 from pilot_proto.assignment import Assignment, Inputs
 from pilot_proto.canonical import canonical_bytes
-from pilot_proto.update import LossSummary, PreparedModel, Update
+from pilot_proto.update import LossSummary
 from unit.aggregator.service import app_over, call, service_in
 from unit.aggregator.world import (
     CLIENTS,
@@ -18,6 +18,7 @@ from unit.aggregator.world import (
     history,
     open_round,
     published_of,
+    said_of,
     sealed_of,
 )
 
@@ -38,14 +39,9 @@ def service(tmp_path):
 
 
 def update(client, task):
-    return Update(
-        run="t",
-        round=1,
-        client=client,
-        task=task,
-        program="stage-1",
-        assignment=MODEL.digest,
-        model=PreparedModel(digest=MODEL.digest, name="tiny"),
+    return said_of(
+        client,
+        task,
         num_examples=7,
         truncated=2,
         steps=3,
@@ -74,17 +70,13 @@ def test_an_adapter_that_is_handed_out_twice_is_fetched_once(service):
     inputs = Inputs(
         text=adapter("t/a-text"), connector=own, task_connectors={"vqa": own, "caption": adapter("t/c-connector")}
     )
-    (asked,) = {a.client: a for a in assignments(service) if a.client == "vqa-1"}.values()
+    stored = service.store.assignment(round.uid, 1, "vqa-1")
+    handed = Assignment.read(stored.body).model_copy(update={"inputs": inputs})
     alone = replace(round, updates={"vqa-1": round.updates["vqa-1"]})
-    (found,) = local_updates(alone, {"vqa-1": inputs_of(canonical_bytes(asked.model_copy(update={"inputs": inputs})))})
+    (found,) = local_updates(alone, {"vqa-1": replace(stored, body=canonical_bytes(handed)).inputs})
     assert found.downloaded_bytes == 330
 
 
 def test_a_round_that_is_not_read_yet_has_none(service):
     round = service.store.round(service.store.run("t").uid, 0)
     assert local_updates(round, {}) == []
-
-
-def assignments(service):
-    run = service.store.run("t")
-    return [Assignment.read(record.body) for record in service.store.assignments(run.uid, 1)]

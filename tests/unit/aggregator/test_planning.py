@@ -5,11 +5,19 @@ from math import fsum
 import pytest
 from pilot_aggregator.rounds.gate import Measurement
 from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan, rule_of
-from pilot_proto.canonical import canonical_bytes, digest_of
+from pilot_proto.canonical import canonical_bytes
 from pilot_proto.grant import SealedRound
 from pilot_proto.names import ADAPTER_FILE, update_path
-from pilot_proto.update import PreparedModel, Update
-from unit.aggregator.world import CLIENTS, MODEL, adapter, base_slots, plan_of, prepared_round, sealed_of, update_of
+from unit.aggregator.world import (
+    CLIENTS,
+    adapter,
+    base_slots,
+    plan_of,
+    prepared_round,
+    said_of,
+    sealed_of,
+    update_of,
+)
 
 FEDAVG = plan_of(method="fedavg")
 PILOT = plan_of()
@@ -27,7 +35,7 @@ def counted(clients, **num_examples):
 def measured_of(clients):
     names = tuple(sorted(clients))
     matrix = tuple(tuple(float(abs(i - j)) for j in range(len(names))) for i in range(len(names)))
-    one = Measurement("euclidean", names, matrix, tuple(float(i + 1) for i in range(len(names))), {})
+    one = Measurement("euclidean", names, matrix, tuple(float(i + 1) for i in range(len(names))))
     return {"connector": one, "text": one}
 
 
@@ -227,19 +235,7 @@ def test_the_ledger_says_of_each_client_whether_it_counted_and_why_not():
 
 def test_the_ledger_says_what_an_update_began_without_a_predecessor():
     answered = answers(CLIENTS, sealed_of(CLIENTS), {}, {}, {})
-    said = {
-        "vqa-1": Update(
-            run="t",
-            round=1,
-            client="vqa-1",
-            task="vqa",
-            program="stage-2",
-            assignment=digest_of(b""),
-            model=PreparedModel(digest=MODEL.digest, name="tiny"),
-            num_examples=10,
-            started=("cross.ocr", "router.ocr"),
-        )
-    }
+    said = {"vqa-1": said_of("vqa-1", "vqa", program="stage-2", started=("cross.ocr", "router.ocr"))}
     found = ledger(PILOT, 1, answered, plan_for(PILOT, answered), measured_of(CLIENTS), said)
     assert {e.client: e.started for e in found.entries if e.started} == {"vqa-1": ("cross.ocr", "router.ocr")}
 

@@ -15,7 +15,7 @@ from pilot_proto.canonical import digest_of
 from pilot_proto.grant import Rejection, RoundView
 from pilot_proto.problem import Problem
 from pilot_proto.run import TERMINAL
-from pilot_proto.update import UPDATE_FILE, PreparedModel, Update
+from pilot_proto.update import UPDATE_FILE
 from unit.aggregator.service import service_in
 from unit.aggregator.world import (
     CLIENTS,
@@ -28,6 +28,7 @@ from unit.aggregator.world import (
     open_round,
     published_of,
     run_record,
+    said_of,
     spec_of,
     update_of,
 )
@@ -87,16 +88,7 @@ class World:
         admitted = []
         for client in clients:
             update = update_of(client, CLIENTS[client])
-            said = Update(
-                run="t",
-                round=number,
-                client=client,
-                task=CLIENTS[client],
-                program="evaluate",
-                assignment=digest_of(b""),
-                model=PreparedModel(digest=MODEL.digest, name="tiny"),
-                num_examples=10,
-            )
+            said = said_of(client, CLIENTS[client], round=number, program="evaluate")
             raw = said.model_dump_json().encode()
             self.registry.files[digest_of(raw)] = raw
             file = update.files[UPDATE_FILE].model_copy(update={"digest": digest_of(raw)})

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from pilot_aggregator.rounds.report import RESAMPLES, paired_interval, run_report
-from pilot_proto.canonical import digest_of
 from pilot_proto.names import ADAPTER_FILE
-from pilot_proto.update import EvaluationResult, PreparedModel, Update
-from unit.aggregator.world import MODEL, adapter, base_slots, members
+from pilot_proto.update import EvaluationResult
+from unit.aggregator.world import adapter, base_slots, members, said_of
 
 CLIENTS = members({"a": "vqa", "b": "vqa", "x": "caption"})
 
@@ -25,17 +24,7 @@ def measured(point, round, *scores, metric="exact-match"):
 
 def update(client, round, *evaluations):
     task = next(c.task for c in CLIENTS if c.name == client)
-    return Update(
-        run="t",
-        round=round,
-        client=client,
-        task=task,
-        program="plain",
-        assignment=digest_of(b""),
-        model=PreparedModel(digest=MODEL.digest, name="tiny"),
-        num_examples=10,
-        evaluations=evaluations,
-    )
+    return said_of(client, task, round=round, program="plain", evaluations=evaluations)
 
 
 def said(*updates):

@@ -25,7 +25,7 @@ from pilot_proto.grant import AdmittedUpdate, Grant, Handed, Publication, Publis
 from pilot_proto.names import ADAPTER_FILE, CONFIG_FILE, PREPARER, Kind, update_path, update_repo
 from pilot_proto.presets import expand
 from pilot_proto.run import Metadata, Run, RunSpec
-from pilot_proto.update import UPDATE_FILE
+from pilot_proto.update import UPDATE_FILE, PreparedModel, Update
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 UID = "0123456789abcdef0123456789abcdef"
@@ -139,6 +139,13 @@ def update_of(client: str, task: str, num_examples: int = 10, flags: tuple[str, 
         num_examples=num_examples,
         flags=flags,
     )
+
+
+def said_of(client: str, task: str, **values: Any) -> Update:
+    """What a client says of its update."""
+    usual = {"round": 1, "program": "stage-1", "assignment": MODEL.digest, "num_examples": 10}
+    model = PreparedModel(digest=MODEL.digest, name="tiny")
+    return Update(run="t", client=client, task=task, model=model, **{**usual, **values})
 
 
 def sealed_of(clients: dict[str, str], number: int = 1, **num_examples: int) -> SealedRound:

@@ -15,7 +15,6 @@ from pilot_proto.plan import Ledger, MergePlan
 from pilot_proto.update import UPDATE_FILE
 
 from pilot_aggregator.rounds import decide as d
-from pilot_aggregator.rounds.local_updates import program_of
 from pilot_aggregator.rounds.observe import round_flags
 from pilot_aggregator.rounds.outputs import Published, publication
 from pilot_aggregator.rounds.planning import Answer, answers, ledger, merge_plan
@@ -129,9 +128,7 @@ class Conclusion:
         accepted = dict(run.accepted)
         if round.program in ("prepare", "evaluate"):
             return accepted
-        programs = {
-            record.client: program_of(record.body) for record in self.bench.store.assignments(run.uid, round.number)
-        }
+        programs = {record.client: record.program for record in self.bench.store.assignments(run.uid, round.number)}
         for update in there(round.sealed).updates:
             state = PrivateStateRef(
                 update=update.files[UPDATE_FILE].digest, round=round.number, program=programs[update.client]

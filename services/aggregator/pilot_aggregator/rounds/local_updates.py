@@ -1,12 +1,10 @@
 """What the local updates of a run were, from sealed rounds and their assignments. Pure."""
 
-import json
 from collections.abc import Mapping
 
 from pilot_proto.assignment import AdapterRef, Inputs
 from pilot_proto.grant import AdmittedUpdate
 from pilot_proto.local_update import LocalUpdate
-from pilot_proto.training import Program
 from pilot_proto.update import Update
 
 from pilot_aggregator.store.records import RoundRecord
@@ -17,17 +15,6 @@ def local_updates(round: RoundRecord, handed: Mapping[str, Inputs]) -> list[Loca
     sealed = {update.client: update for update in round.sealed.updates} if round.sealed else {}
     told = round.updates or {}
     return [_local_update(told[client], sealed[client], handed[client]) for client in sorted(told)]
-
-
-def inputs_of(body: bytes) -> Inputs:
-    """What a stored assignment handed out, without reading the rest of it, which is most."""
-    return Inputs.model_validate(json.loads(body).get("inputs", {}), extra="ignore")
-
-
-def program_of(body: bytes) -> Program:
-    """What a stored assignment asked for, in the same way."""
-    program: Program = json.loads(body)["program"]
-    return program
 
 
 def _local_update(update: Update, admitted: AdmittedUpdate, inputs: Inputs) -> LocalUpdate:

@@ -11,7 +11,6 @@ from pilot_proto.update import UPDATE_FILE, Update
 from pilot_aggregator.rounds import slots
 from pilot_aggregator.rounds.assign import KINDS
 from pilot_aggregator.rounds.gate import Measurement
-from pilot_aggregator.rounds.local_updates import inputs_of
 from pilot_aggregator.rounds.planning import rule_of
 from pilot_aggregator.rounds.spool import Wanted
 from pilot_aggregator.rounds.workbench import Workbench, there
@@ -99,7 +98,7 @@ class Measuring:
         for record in self.bench.store.assignments(run.uid, round.number):
             if record.client not in clients:
                 continue
-            inputs = inputs_of(record.body)
+            inputs = record.inputs
             if inputs.connector and inputs.text:
                 given["connector"][record.client] = inputs.connector
                 given["text"][record.client] = inputs.text

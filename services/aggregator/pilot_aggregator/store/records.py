@@ -1,11 +1,12 @@
 """Rows as values."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pilot_proto.assignment import AdapterRef, FileRef, ModelRef, PrivateStateRef
+from pilot_proto.assignment import AdapterRef, FileRef, Inputs, ModelRef, PrivateStateRef
 from pilot_proto.federation import Client
 from pilot_proto.grant import Publication, SealedRound
 from pilot_proto.personal_model import Point
@@ -104,6 +105,17 @@ class AssignmentRecord:
     verdict_reason: str | None
     verdict_by: str | None = None
     verdict_at: datetime | None = None
+
+    @property
+    def inputs(self) -> Inputs:
+        """What was handed out, without reading the rest of the assignment, which is most."""
+        return Inputs.model_validate(json.loads(self.body).get("inputs", {}), extra="ignore")
+
+    @property
+    def program(self) -> Program:
+        """What was asked for, read in the same way."""
+        program: Program = json.loads(self.body)["program"]
+        return program
 
 
 @dataclass(frozen=True)
