@@ -172,7 +172,7 @@ def _store_round(
     )
     documents = {
         "sealed": SealedRound(run=run, round=number, updates=sealed),
-        "measured": {"text": Measurement("euclidean", tuple(names), text.matrix, (1.5,) * len(names), {})},
+        "measured": {"text": Measurement("euclidean", tuple(names), text.matrix, (1.5,) * len(names))},
         "updates": {client: update(run, number, client, task) for client, task in clients.items()},
         "plan": made,
         "ledger": ledger(run, number, clients),

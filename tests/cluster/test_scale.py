@@ -37,7 +37,8 @@ def gpus(cluster: Cluster) -> int:
 @pytest.fixture(scope="module")
 def deployed(cluster: Cluster, tmp_path_factory):
     with release(cluster, "pilot-crowd", tmp_path_factory.mktemp("crowd")) as made:
-        install(made, CLIENTS)
+        # The last test sees the Jobs go.
+        install(made, CLIENTS, aggregator_jobTtlSeconds="5")
         yield made
 
 
